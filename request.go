@@ -1,0 +1,114 @@
+package outcrop
+
+import "time"
+
+// An Operation is one of the runtime operations, by its name in the API.
+type Operation string
+
+// The runtime operations that run inference.
+const (
+	OpConverse          Operation = "Converse"
+	OpConverseStream    Operation = "ConverseStream"
+	OpInvokeModel       Operation = "InvokeModel"
+	OpInvokeModelStream Operation = "InvokeModelWithResponseStream"
+	OpCountTokens       Operation = "CountTokens"
+)
+
+// A Dialect is a format of request and answer bodies.
+type Dialect uint8
+
+// The dialects. DialectConverse is Bedrock's own; the others are the native
+// bodies of InvokeModel, some of which engines speak too.
+const (
+	DialectConverse Dialect = iota + 1
+	DialectAnthropic
+	DialectOpenAI
+	DialectNova
+	DialectTitan
+	DialectLlama
+	DialectMistral
+)
+
+// String returns the dialect's name in configuration and logs.
+func (d Dialect) String() string {
+	names := [...]string{"", "converse", "anthropic", "openai", "nova", "titan", "llama", "mistral"}
+	if int(d) < len(names) {
+		return names[d]
+	}
+	return ""
+}
+
+// A Request is one invocation, decoded and resolved. It and all it points at
+// are read-only for a Model, and valid until Invoke returns.
+type Request struct {
+	ID        string // x-amzn-RequestId
+	Operation Operation
+	Principal *Principal // never nil
+	ModelID   string     // as the caller named the model: an id or ARN, decoded
+	Card      *Card      // what ModelID was resolved to; never nil
+	Received  time.Time
+	// Streaming is a hint: the caller wants the events as they come.
+	Streaming bool
+	// One of Conversation and Native is set.
+	Conversation *Conversation
+	Native       *Native
+	Tier         ServiceTier // asked for; empty means default
+	Latency      Latency     // asked for; empty means standard
+	Metadata     []Metadata  // requestMetadata
+	// Hints say what was put in where the caller left out what AWS requires;
+	// they go to the log.
+	Hints []string
+}
+
+// A Native is an InvokeModel body in the dialect that the engine speaks too,
+// so that its bytes pass untouched.
+type Native struct {
+	Dialect     Dialect
+	ContentType string
+	Accept      string
+	Body        []byte
+}
+
+// A Metadata is one entry of requestMetadata.
+type Metadata struct{ Key, Value string }
+
+// A ServiceTier is a class of service, in Bedrock's words.
+type ServiceTier string
+
+// The service tiers.
+const (
+	TierDefault  ServiceTier = "default"
+	TierPriority ServiceTier = "priority"
+	TierFlex     ServiceTier = "flex"
+	TierReserved ServiceTier = "reserved"
+)
+
+// A Latency is a performance configuration, in Bedrock's words.
+type Latency string
+
+// The latencies.
+const (
+	LatencyStandard  Latency = "standard"
+	LatencyOptimized Latency = "optimized"
+)
+
+// A Receipt tells what an invocation consumed and who served it.
+type Receipt struct {
+	Usage      Usage
+	FirstToken time.Duration // from the call of Invoke to the first delta; 0 if none came
+	Engine     string        // the name of the engine that served; empty if none did
+	Simulated  bool          // the engine is the simulated one
+	Tier       ServiceTier   // that served; empty means default
+	Latency    Latency       // that served; empty means standard
+	Stop       StopReason    // empty if the answer did not end
+	Attempts   int           // engines tried
+}
+
+// A Usage counts tokens. Input excludes those read from or written to a
+// prompt cache; the four counts are disjoint.
+type Usage struct {
+	Input, Output, CacheRead, CacheWrite int
+}
+
+// Total is the sum of the four counts.
+func (u Usage) Total() int { return u.Input + u.Output + u.CacheRead + u.CacheWrite }
