@@ -1,0 +1,204 @@
+package h1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	bufferSize  = 8 << 10
+	bodyRoom    = 4 << 10  // least room for the body behind the head; holds any line of framing
+	joinSize    = 16 << 10 // bodies up to this are copied behind the head where writev is not to be had
+	keptRequest = 4 << 10  // bytes of a request that an idle connection may hold on to
+	lastWords   = time.Second
+)
+
+// A conn is a connection to a Host. The goroutine that took it owns it; only
+// kill may be called by another one.
+type conn struct {
+	host   *Host
+	stream net.Conn         // plain or TLS
+	raw    net.Conn         // below stream
+	tcp    *net.TCPConn     // stream, if it is one
+	fd     syscall.RawConn  // of tcp, to peek at; nil if that is not possible
+	peek   func(fd uintptr) // sets silent
+	silent bool
+	since  time.Time // idle since
+	used   bool      // it has carried an answer before
+	kill   func()    // closes the connection; for context.AfterFunc
+	gone   atomic.Bool
+
+	// buf[:body] is the head of the answer, buf[r:w] what was read of the
+	// body and not used.
+	buf        []byte
+	body, r, w int
+	heard      bool  // something was read since the request
+	err        error // came with bytes; for the next read
+
+	out     []byte    // head of the request
+	pieces  [2][]byte // of the request
+	buffers net.Buffers
+
+	// due is when the engine's time is over; armed is the deadline that is
+	// set, at due or before it. Moving due thus costs nothing most of the
+	// time, and a deadline that comes early is set anew.
+	due, armed time.Time
+}
+
+func newConn(h *Host, stream, raw net.Conn) *conn {
+	c := &conn{host: h, stream: stream, raw: raw}
+	c.kill = c.close
+	if tcp, ok := stream.(*net.TCPConn); ok {
+		c.tcp = tcp
+		c.watch()
+	}
+	return c
+}
+
+// close closes the connection at once, without TLS's farewell, which could
+// block. It may be called more than once and by any goroutine.
+func (c *conn) close() {
+	if c.gone.CompareAndSwap(false, true) {
+		c.raw.Close()
+		c.host.open.Add(-1)
+	}
+}
+
+// arm gives the engine d from now on, without limit if d is 0.
+func (c *conn) arm(now time.Time, d time.Duration) error {
+	if d <= 0 {
+		c.due = time.Time{}
+		if c.armed.IsZero() {
+			return nil
+		}
+		return c.set(c.due)
+	}
+	c.due = now.Add(d)
+	if c.tcp != nil && !c.armed.After(c.due) && c.armed.Sub(now) >= d/2 {
+		return nil
+	}
+	return c.set(c.due)
+}
+
+func (c *conn) set(deadline time.Time) error {
+	c.armed = deadline
+	return c.stream.SetDeadline(deadline)
+}
+
+// early reports whether err is a deadline that came before its time; if so,
+// the right one is set.
+func (c *conn) early(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && c.armed.Before(c.due) && c.set(c.due) == nil
+}
+
+// send writes the request, head and body together.
+func (c *conn) send(req *Request) error {
+	c.out = req.appendHead(c.out[:0], c.host)
+	c.pieces = [2][]byte{c.out, req.Body}
+	if c.tcp == nil && len(req.Body) <= joinSize {
+		c.out = append(c.out, req.Body...)
+		c.pieces = [2][]byte{c.out, nil}
+	}
+	c.buffers = c.pieces[:]
+	if len(c.pieces[1]) == 0 {
+		c.buffers = c.pieces[:1]
+	}
+	_, err := c.buffers.WriteTo(c.stream)
+	for err != nil && c.early(err) {
+		_, err = c.buffers.WriteTo(c.stream)
+	}
+	c.pieces, c.buffers = [2][]byte{}, nil
+	return err
+}
+
+// receive reads the head of the answer.
+func (c *conn) receive() (answer, error) {
+	c.body, c.r, c.w = 0, 0, 0
+	for n := 0; n <= maxInterims; n++ {
+		end, err := c.findHead()
+		if err != nil {
+			return answer{}, err
+		}
+		a, err := parseHead(c.buf[c.r:end])
+		if err != nil || a.status >= 200 {
+			a.fields += c.r
+			c.r, c.body = end, end
+			return a, err
+		}
+		c.r = end
+	}
+	return answer{}, malformed("too many interim answers")
+}
+
+// findHead reads until buf[r:end] is a whole head.
+func (c *conn) findHead() (end int, err error) {
+	from := 0
+	for {
+		if end, from, err = headEnd(c.buf[c.r:c.w], from); err != nil || end > 0 {
+			return c.r + end, err
+		}
+		if err = c.fill(); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+	}
+}
+
+// fill reads once into buf, behind what is there.
+func (c *conn) fill() error {
+	c.makeRoom()
+	n, err := c.read(c.buf[c.w:])
+	c.w += n
+	return err
+}
+
+// makeRoom moves what was not used to the front, behind the head, and lets
+// buf grow where that is not enough. What is not used is a head or a line of
+// framing that is not complete, whose parsers limit it.
+func (c *conn) makeRoom() {
+	if c.r > c.body && (c.r == c.w || c.w == len(c.buf)) {
+		c.w = c.body + copy(c.buf[c.body:], c.buf[c.r:c.w])
+		c.r = c.body
+	}
+	if c.w < len(c.buf) && len(c.buf)-c.body >= bodyRoom {
+		return
+	}
+	grown := make([]byte, max(bufferSize, 2*len(c.buf), c.body+bufferSize))
+	copy(grown, c.buf[:c.w])
+	c.buf = grown
+}
+
+// read reads once. Bytes are never lost to an error that comes with them.
+func (c *conn) read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	for {
+		n, err := c.stream.Read(p)
+		if n > 0 {
+			c.heard, c.err = true, err
+			return n, nil
+		}
+		if err != nil && !c.early(err) {
+			return 0, err
+		}
+	}
+}
+
+// trim lets go of what a connection need not hold while it is idle.
+func (c *conn) trim() {
+	c.body, c.r, c.w = 0, 0, 0
+	if len(c.buf) > bufferSize {
+		c.buf = nil
+	}
+	if cap(c.out) > keptRequest {
+		c.out = nil
+	}
+}
