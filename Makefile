@@ -1,0 +1,54 @@
+# Everything below needs only a Go command; it fetches the pinned toolchain by
+# itself. The client suites want python3 and node too: `make tools` says what
+# is missing.
+export GOTOOLCHAIN := go1.26.10
+
+GO      ?= go
+PYTHON  ?= python3
+ARGS    ?=
+FUZZTIME ?= 10s
+# The race detector needs a C compiler; without one the tests still run.
+RACE    := $(shell command -v cc gcc clang 2>/dev/null | head -1 | sed 's/..*/-race/')
+
+.PHONY: help run build test test-go lint fuzz bench-overhead tools clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+run: build ## build bin/outcrop and start it on 127.0.0.1:8484
+	@exec bin/outcrop serve $(ARGS)
+
+build: go-present ## build bin/outcrop
+	@$(GO) build -trimpath -o bin/outcrop ./cmd/outcrop
+
+test: tools lint ## install what the tests need into .tools, then lint and test everything
+	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
+	OUTCROP_CLIENTS=1 $(GO) test $(RACE) -timeout 10m ./...
+
+test-go: go-present ## the Go tests alone: no network, no node, no python
+	$(GO) test -timeout 10m ./...
+
+lint: go-present .tools/bin/staticcheck ## gofmt, go vet, staticcheck
+	@bash scripts/lint.sh
+
+fuzz: go-present ## every fuzz target for FUZZTIME (10s)
+	@FUZZTIME=$(FUZZTIME) bash scripts/fuzz.sh $(ARGS)
+
+bench-overhead: build ## measure what the gateway costs; writes docs/bench/overhead.{md,json}
+	@$(GO) run ./bench/overhead -outcrop bin/outcrop $(ARGS)
+
+tools: go-present .tools/bin/staticcheck ## python clients, JavaScript clients and the llama.cpp engine, all in .tools
+	@PYTHON=$(PYTHON) bash scripts/tools.sh
+
+.tools/bin/staticcheck: scripts/staticcheck.version
+	@mkdir -p .tools/bin
+	@echo "installing staticcheck $$(cat $<)"
+	@GOBIN="$(CURDIR)/.tools/bin" $(GO) install honnef.co/go/tools/cmd/staticcheck@$$(cat $<)
+	@touch $@
+
+.PHONY: go-present
+go-present:
+	@command -v $(GO) >/dev/null 2>&1 || { echo "make: no Go command found. Install Go 1.21 or newer (https://go.dev/dl); it fetches $(GOTOOLCHAIN) by itself." >&2; exit 1; }
+
+clean: ## remove all that was built or installed
+	rm -rf bin .tools
