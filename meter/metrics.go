@@ -1,0 +1,129 @@
+package meter
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/outcrop/outcrop"
+)
+
+// metrics holds the collectors, and for each combination of labels that has
+// occurred the resolved children, so that recording looks nothing up by
+// string.
+type metrics struct {
+	requests  *prometheus.CounterVec
+	tokens    *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	first     *prometheus.HistogramVec
+	between   *prometheus.HistogramVec
+	mu        sync.RWMutex
+	resolved  map[labels]*children
+	simulated *prometheus.CounterVec
+}
+
+type labels struct {
+	model     string
+	operation outcrop.Operation
+	outcome   outcrop.Code
+}
+
+type children struct {
+	requests, simulated        prometheus.Counter
+	input, output, read, write prometheus.Counter
+	duration, first, between   prometheus.Observer
+}
+
+// outcomeOK is the outcome label of a success.
+const outcomeOK outcrop.Code = "ok"
+
+// unknownModel is the model label of requests that named no known model, so
+// that callers cannot make up label values.
+const unknownModel = "unknown"
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	by := []string{"model", "operation", "outcome"}
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "outcrop_requests_total", Help: "Invocations by model, operation and outcome (ok or the error's code)."}, by),
+		simulated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "outcrop_simulated_requests_total", Help: "Invocations that the simulated engine served."}, by),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "outcrop_tokens_total", Help: "Tokens by model, outcome and class (input, output, cache_read, cache_write)."},
+			[]string{"model", "outcome", "class"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "outcrop_request_duration_seconds", Help: "Time from a request's arrival to its answer's end.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}, by),
+		first: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "outcrop_first_token_seconds", Help: "Time to the first token of an answer.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17)}, []string{"model", "outcome"}),
+		between: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "outcrop_time_between_tokens_seconds", Help: "Mean time between the output tokens of an answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"model", "outcome"}),
+		resolved: map[labels]*children{},
+	}
+	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between)
+	return m
+}
+
+func (m *metrics) record(e *Entry) {
+	c := m.resolve(labelsOf(e))
+	c.requests.Inc()
+	c.duration.Observe(e.Duration.Seconds())
+	u := e.Receipt.Usage
+	add(c.input, u.Input)
+	add(c.output, u.Output)
+	add(c.read, u.CacheRead)
+	add(c.write, u.CacheWrite)
+	if e.Receipt.Simulated {
+		c.simulated.Inc()
+	}
+	if e.Receipt.FirstToken > 0 {
+		c.first.Observe(e.Receipt.FirstToken.Seconds())
+	}
+	if d, ok := e.betweenTokens(); ok {
+		c.between.Observe(d.Seconds())
+	}
+}
+
+func add(c prometheus.Counter, n int) {
+	if n > 0 {
+		c.Add(float64(n))
+	}
+}
+
+func labelsOf(e *Entry) labels {
+	l := labels{model: e.Model, operation: e.Operation, outcome: e.Code}
+	if l.model == "" {
+		l.model = unknownModel
+	}
+	if l.outcome == "" {
+		l.outcome = outcomeOK
+	}
+	return l
+}
+
+func (m *metrics) resolve(l labels) *children {
+	m.mu.RLock()
+	c := m.resolved[l]
+	m.mu.RUnlock()
+	if c != nil {
+		return c
+	}
+	model, operation, outcome := l.model, string(l.operation), string(l.outcome)
+	c = &children{
+		requests:  m.requests.WithLabelValues(model, operation, outcome),
+		simulated: m.simulated.WithLabelValues(model, operation, outcome),
+		input:     m.tokens.WithLabelValues(model, outcome, "input"),
+		output:    m.tokens.WithLabelValues(model, outcome, "output"),
+		read:      m.tokens.WithLabelValues(model, outcome, "cache_read"),
+		write:     m.tokens.WithLabelValues(model, outcome, "cache_write"),
+		duration:  m.duration.WithLabelValues(model, operation, outcome),
+		first:     m.first.WithLabelValues(model, outcome),
+		between:   m.between.WithLabelValues(model, outcome),
+	}
+	m.mu.Lock()
+	m.resolved[l] = c
+	m.mu.Unlock()
+	return c
+}
