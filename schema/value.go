@@ -1,0 +1,231 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/outcrop/outcrop"
+)
+
+// Values are nil, bool, string, json.Number, []any and *object.
+
+// An object keeps its members in the order in which they were written.
+type object struct {
+	keys []string
+	m    map[string]any
+}
+
+func newObject() *object { return &object{m: map[string]any{}} }
+
+func (o *object) set(key string, v any) {
+	if _, ok := o.m[key]; !ok {
+		o.keys = append(o.keys, key)
+	}
+	o.m[key] = v
+}
+
+func (o *object) has(key string) bool {
+	_, ok := o.m[key]
+	return ok
+}
+
+var (
+	errNesting = errors.New("nested too deeply")
+	errRest    = errors.New("more than one value")
+)
+
+func parseJSON(b []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	v, err := parseValue(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errRest
+	}
+	return v, nil
+}
+
+func parseValue(d *json.Decoder, depth int) (any, error) {
+	if depth > maxNest {
+		return nil, errNesting
+	}
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t {
+	case json.Delim('{'):
+		return parseObject(d, depth)
+	case json.Delim('['):
+		return parseArray(d, depth)
+	}
+	return t, nil
+}
+
+func parseObject(d *json.Decoder, depth int) (any, error) {
+	o := newObject()
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		v, err := parseValue(d, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		o.set(key.(string), v)
+	}
+	_, err := d.Token()
+	return o, err
+}
+
+func parseArray(d *json.Decoder, depth int) (any, error) {
+	a := []any{}
+	for d.More() {
+		v, err := parseValue(d, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		a = append(a, v)
+	}
+	_, err := d.Token()
+	return a, err
+}
+
+func appendValue(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case bool:
+		return strconv.AppendBool(dst, v)
+	case string:
+		dst = outcrop.AppendQuote(append(dst, '"'), v)
+		return append(dst, '"')
+	case json.Number:
+		return append(dst, v...)
+	case []any:
+		dst = append(dst, '[')
+		for i, e := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendValue(dst, e)
+		}
+		return append(dst, ']')
+	case *object:
+		return appendObject(dst, v)
+	}
+	return append(dst, "null"...)
+}
+
+func appendObject(dst []byte, o *object) []byte {
+	dst = append(dst, '{')
+	for i, key := range o.keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = outcrop.AppendQuote(append(dst, '"'), key)
+		dst = append(dst, '"', ':')
+		dst = appendValue(dst, o.m[key])
+	}
+	return append(dst, '}')
+}
+
+// equal is JSON schema's equality: numbers by value, objects without order.
+func equal(a, b any) bool {
+	switch a := a.(type) {
+	case json.Number:
+		b, ok := b.(json.Number)
+		return ok && equalNumbers(a, b)
+	case []any:
+		b, ok := b.([]any)
+		return ok && equalArrays(a, b)
+	case *object:
+		b, ok := b.(*object)
+		return ok && equalObjects(a, b)
+	}
+	switch b.(type) {
+	case []any, *object, json.Number:
+		return false
+	}
+	return a == b
+}
+
+func equalNumbers(a, b json.Number) bool {
+	x, okX := rational(a)
+	y, okY := rational(b)
+	if !okX || !okY {
+		return a == b
+	}
+	return x.Cmp(y) == 0
+}
+
+func equalArrays(a, b []any) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func equalObjects(a, b *object) bool {
+	if len(a.keys) != len(b.keys) {
+		return false
+	}
+	for _, key := range a.keys {
+		if !b.has(key) || !equal(a.m[key], b.m[key]) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxExponent bounds the numbers that are understood, so that 1e999999999
+// costs nothing.
+const maxExponent = 330
+
+// rational returns the exact value of v if v is a number of sensible size.
+func rational(v any) (*big.Rat, bool) {
+	n, ok := v.(json.Number)
+	if !ok || len(n) > 2*maxExponent {
+		return nil, false
+	}
+	if i := strings.IndexAny(string(n), "eE"); i >= 0 {
+		e, err := strconv.Atoi(string(n[i+1:]))
+		if err != nil || e > maxExponent || e < -maxExponent {
+			return nil, false
+		}
+	}
+	return new(big.Rat).SetString(string(n))
+}
+
+// integer returns the value of v if v is a whole number that fits an int32.
+func integer(v any) (int, bool) {
+	r, ok := rational(v)
+	if !ok || !r.IsInt() || !r.Num().IsInt64() {
+		return 0, false
+	}
+	n := r.Num().Int64()
+	if n > 1<<31-1 {
+		n = 1<<31 - 1
+	}
+	return int(n), n >= 0
+}
+
+// decimal writes r, which must have a finite decimal expansion.
+func decimal(r *big.Rat) json.Number {
+	if r.IsInt() {
+		return json.Number(r.Num().String())
+	}
+	places, _ := r.FloatPrec()
+	return json.Number(r.FloatString(places))
+}
