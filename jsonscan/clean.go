@@ -9,50 +9,61 @@ import (
 // Clean reports whether raw is the inside of a valid JSON string: no control
 // characters, no quote that is not escaped, only escapes that exist, valid
 // UTF-8, and no surrogate, escaped or not, without its partner.
-func Clean(raw []byte) bool {
-	control, wide, special := classes(raw)
+func Clean(raw []byte) bool { return cleanRaw(raw) && !bareQuote(raw) }
+
+// cleanRaw is Clean for what Raw returned, which ends before the first quote
+// that is not escaped.
+func cleanRaw(raw []byte) bool {
+	control, wide, slash := classes(raw)
 	if control || wide && !utf8.Valid(raw) {
 		return false
 	}
-	return !special || escapes(raw)
+	return !slash || escapes(raw)
+}
+
+// bareQuote reports whether there is a quote in b that is not escaped.
+func bareQuote(b []byte) bool {
+	for i := bytes.IndexByte(b, '"'); i >= 0; i = bytes.IndexByte(b, '"') {
+		if !escaped(b[:i]) {
+			return true
+		}
+		b = b[i+1:]
+	}
+	return false
 }
 
 // classes tells, eight bytes at a time, what kinds of bytes are in b: control
-// characters, bytes outside of ASCII, and backslashes or quotes.
+// characters, bytes outside of ASCII, and backslashes.
 //
 // In a word w, (w - 0x01..01*n) &^ w & 0x80..80 is not 0 exactly if some byte
 // of w is below n (for n <= 0x80); w ^ 0x01..01*c turns "equal to c" into
 // "below 1".
-func classes(b []byte) (control, wide, special bool) {
+func classes(b []byte) (control, wide, slash bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	var below, high, found uint64
 	for len(b) >= 8 {
 		w := binary.LittleEndian.Uint64(b)
 		b = b[8:]
-		slash, quote := w^ones*'\\', w^ones*'"'
+		x := w ^ ones*'\\'
 		below |= (w - ones*0x20) &^ w
-		found |= (slash-ones)&^slash | (quote-ones)&^quote
+		found |= (x - ones) &^ x
 		high |= w
 	}
-	control, wide, special = below&tops != 0, high&tops != 0, found&tops != 0
+	control, wide, slash = below&tops != 0, high&tops != 0, found&tops != 0
 	for _, c := range b {
 		control = control || c < 0x20
 		wide = wide || c >= utf8.RuneSelf
-		special = special || c == '\\' || c == '"'
+		slash = slash || c == '\\'
 	}
-	return control, wide, special
+	return control, wide, slash
 }
 
-// escapes reports whether all escapes in b exist, surrogates come in pairs,
-// and no quote stands for itself.
+// escapes reports whether all escapes in b exist and surrogates come in pairs.
 func escapes(b []byte) bool {
 	for {
 		i := bytes.IndexByte(b, '\\')
 		if i < 0 {
-			return bytes.IndexByte(b, '"') < 0
-		}
-		if bytes.IndexByte(b[:i], '"') >= 0 {
-			return false
+			return true
 		}
 		n := escape(b[i:])
 		if n == 0 {

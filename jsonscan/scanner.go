@@ -98,7 +98,7 @@ func escaped(before []byte) bool {
 // Text returns the inside of a string for which Clean holds.
 func (s *Scanner) Text() ([]byte, bool) {
 	raw, ok := s.Raw()
-	if !ok || !Clean(raw) {
+	if !ok || !cleanRaw(raw) {
 		return nil, false
 	}
 	return raw, true

@@ -47,7 +47,7 @@ func (s *Scanner) members(depth int) bool {
 		if !ok || !more {
 			return ok
 		}
-		if !Clean(name) || !s.value(depth) {
+		if !cleanRaw(name) || !s.value(depth) {
 			return false
 		}
 	}
