@@ -27,7 +27,8 @@ const (
 	// EventNative carries one piece of an answer in the engine's own dialect
 	// in Text, which here is a JSON document and not the inside of a string:
 	// the whole body of a unary answer, or one chunk of a stream. Final marks
-	// the last one.
+	// the last one. A chunk of DialectConverse has the type of its event, such
+	// as contentBlockDelta, in Name.
 	EventNative
 	// EventFlush says that the engine has nothing more at hand: what was sent
 	// until now should leave now. Events of one read from the engine thus

@@ -102,6 +102,9 @@ type Receipt struct {
 	Latency    Latency       // that served; empty means standard
 	Stop       StopReason    // empty if the answer did not end
 	Attempts   int           // engines tried
+	// Estimated tells that Usage is at least in part an estimate, because the
+	// engine did not tell.
+	Estimated bool
 }
 
 // A Usage counts tokens. Input excludes those read from or written to a

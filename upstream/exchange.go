@@ -1,0 +1,310 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/h1"
+	"github.com/outcrop/outcrop/sse"
+	"github.com/outcrop/outcrop/tokens"
+)
+
+const (
+	maxAnswer  = 32 << 20 // bytes of an answer that is not streamed
+	maxRefusal = 64 << 10 // bytes of an error's body that are looked at
+	maxKept    = 256 << 10
+	maxText    = 256 << 10 // of an answer's text that is kept for an estimate
+	drainTime  = 5 * time.Millisecond
+)
+
+var errTooLong = errors.New("the answer is longer than 32 MiB")
+
+// An outcome is what a decoder knows of an answer at some point in it.
+type outcome struct {
+	usage   outcrop.Usage
+	metered bool // the engine told the usage
+	began   bool // a token has come
+	done    bool // the end marker was seen
+	stop    outcrop.StopReason
+}
+
+// A decoder turns an answer in some dialect into events.
+type decoder interface {
+	reset(req *outcrop.Request)
+	// answer takes the whole body of an answer that was not streamed.
+	answer(body []byte, out outcrop.Sink) error
+	// event takes the data of one server-sent event.
+	event(data []byte, out outcrop.Sink) error
+	// end tells that a stream has ended; clean that its framing was whole.
+	end(clean bool, out outcrop.Sink) error
+	outcome() outcome
+	words(body []byte) string // of an error
+}
+
+// An exchange is one invocation of an engine. It is the Sink of its decoder,
+// and takes down what passes on to the caller's. It goes back to its pool
+// once Invoke returns: by then h1 holds nothing of it.
+type exchange struct {
+	dec     decoder
+	name    string
+	begun   time.Time
+	out     outcrop.Sink
+	refusal error // what out returned
+	sent    bool  // something was sent
+	receipt outcrop.Receipt
+
+	request h1.Request
+	header  []byte
+	body    []byte
+	in      []byte // the answer
+	events  sse.Reader
+	resp    *h1.Response
+	text    []byte // of the answer so far
+	pieces  int    // native ones
+}
+
+// start makes x ready to carry req.
+func (x *exchange) start(h *hosts, req *outcrop.Request, out outcrop.Sink) {
+	x.begun = time.Now()
+	x.name, x.out = h.name, out
+	x.receipt = outcrop.Receipt{Attempts: 1}
+	x.header = append(x.header[:0], h.header...)
+	x.body = x.body[:0]
+	x.dec.reset(req)
+}
+
+// clear lets go of what is the caller's, and of buffers that have grown
+// large.
+func (x *exchange) clear() {
+	*x = exchange{
+		dec: x.dec, header: x.header[:0], body: kept(x.body), in: kept(x.in), text: x.text[:0], events: x.events,
+	}
+	x.events.Reset()
+}
+
+func kept(b []byte) []byte {
+	if cap(b) > maxKept {
+		return nil
+	}
+	return b[:0]
+}
+
+// Send passes the event on.
+func (x *exchange) Send(e outcrop.Event) error {
+	x.sent = true
+	if e.Kind == outcrop.EventDelta || e.Kind == outcrop.EventBlockStart && e.Block == outcrop.BlockToolUse {
+		x.token()
+		if len(x.text)+len(e.Text) <= maxText {
+			x.text = append(x.text, e.Text...)
+		}
+	}
+	if e.Kind == outcrop.EventNative {
+		x.pieces++
+	}
+	err := x.out.Send(e)
+	if err != nil {
+		x.refusal = err
+	}
+	return err
+}
+
+// token notes that a token has come: from now on the engine may take its idle
+// time between two pieces, and no longer all of it together that for the
+// first token.
+func (x *exchange) token() {
+	if x.receipt.FirstToken == 0 {
+		x.receipt.FirstToken = max(1, time.Since(x.begun))
+		x.resp.Started()
+	}
+}
+
+// run sends the request to the host and passes the answer on.
+func (x *exchange) run(ctx context.Context, host *h1.Host, path string, streaming bool, req *outcrop.Request) (outcrop.Receipt, error) {
+	x.request = h1.Request{Method: "POST", Path: path, Header: x.header, Body: x.body}
+	resp, err := host.Do(ctx, &x.request)
+	if err == nil {
+		x.resp = resp
+		err = x.receive(streaming)
+		resp.Close()
+	}
+	x.settle(req, err)
+	if err != nil {
+		return x.receipt, x.fail(ctx, err)
+	}
+	return x.receipt, nil
+}
+
+func (x *exchange) receive(streaming bool) error {
+	if x.resp.Status != 200 {
+		return x.refused()
+	}
+	x.receipt.Engine = x.name
+	if streaming && !isJSON(x.resp.Header("content-type")) {
+		return x.stream()
+	}
+	return x.unary()
+}
+
+// isJSON reports whether the content type says that a stream was not to be
+// had: some engines then answer in one piece.
+func isJSON(contentType string) bool {
+	return len(contentType) >= 16 && contentType[:16] == "application/json"
+}
+
+// refused reads what the engine says about why.
+func (x *exchange) refused() error {
+	x.resp.Started()
+	after := retryAfter(x.resp.Header("retry-after"), x.resp.Header("retry-after-ms"), time.Now())
+	if err := x.readAll(maxRefusal); err != nil && !errors.Is(err, errTooLong) {
+		x.in = x.in[:0]
+	}
+	return refused(x.name, x.resp.Status, x.dec.words(x.in), after)
+}
+
+// readAll reads the body into x.in. It grows with what comes, not with what
+// is announced.
+func (x *exchange) readAll(limit int) error {
+	b := x.in[:0]
+	if hint := int(min(x.resp.Length(), maxKept, int64(limit))); hint >= cap(b) {
+		b = make([]byte, 0, hint+1)
+	}
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := x.resp.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		x.in = b
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case len(b) > limit:
+			return errTooLong
+		}
+	}
+}
+
+func (x *exchange) unary() error {
+	x.resp.Started()
+	if err := x.readAll(maxAnswer); err != nil {
+		return err
+	}
+	if err := x.dec.answer(x.in, x); err != nil {
+		return err
+	}
+	if x.dec.outcome().began {
+		x.token()
+	}
+	return x.flush()
+}
+
+// stream passes on what the engine sends, as it comes: all complete events of
+// one read, and then a flush.
+func (x *exchange) stream() error {
+	for {
+		err := x.events.Fill(x.resp)
+		if err == io.EOF {
+			return x.end()
+		}
+		if err != nil {
+			return err
+		}
+		done, err := x.pass()
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// pass decodes the events at hand and reports whether the answer is whole.
+func (x *exchange) pass() (done bool, err error) {
+	some := false
+	for !done {
+		e, ok := x.events.Next()
+		if !ok {
+			break
+		}
+		some = true
+		if err := x.dec.event(e.Data, x); err != nil {
+			return false, err
+		}
+		o := x.dec.outcome()
+		if o.began {
+			x.token()
+		}
+		done = o.done
+	}
+	if !some || !x.sent {
+		return done, nil
+	}
+	if err := x.flush(); err != nil {
+		return false, err
+	}
+	if done {
+		x.resp.Drain(drainTime) // so that the connection can be used again
+	}
+	return done, nil
+}
+
+// end is for a stream that ended before its end marker came.
+func (x *exchange) end() error {
+	if e, ok := x.events.Rest(); ok {
+		if err := x.dec.event(e.Data, x); err != nil {
+			return err
+		}
+	}
+	if !x.dec.outcome().done {
+		if err := x.dec.end(x.resp.Delimited(), x); err != nil {
+			return err
+		}
+	}
+	return x.flush()
+}
+
+func (x *exchange) flush() error { return x.Send(outcrop.Event{Kind: outcrop.EventFlush}) }
+
+// settle fills in what the receipt says about the answer. What the engine
+// should have told and did not is estimated.
+func (x *exchange) settle(req *outcrop.Request, err error) {
+	o := x.dec.outcome()
+	r := &x.receipt
+	r.Usage = o.usage
+	if o.done {
+		r.Stop = o.stop
+	}
+	if !x.sent || o.metered && err == nil {
+		return
+	}
+	if !o.metered {
+		r.Usage = outcrop.Usage{Input: estimate(req)}
+	}
+	made := max(tokens.Count(x.text), x.pieces)
+	if x.pieces == 1 {
+		made = tokens.Count(x.in) // a native answer that was not streamed
+	}
+	if made > r.Usage.Output || !o.metered {
+		r.Usage.Output = max(made, r.Usage.Output)
+		r.Estimated = true
+	}
+}
+
+// get sends a request without a body, or with one, and returns the answer's
+// body. It is for the small calls beside invocations.
+func (h *hosts) get(ctx context.Context, method, path string, header, body []byte) (status int, answer []byte, err error) {
+	resp, err := h.unary.Do(ctx, &h1.Request{Method: method, Path: path, Header: header, Body: body})
+	if err != nil {
+		return 0, nil, fmt.Errorf("engine %s: %w", h.name, err)
+	}
+	defer resp.Close()
+	resp.Started()
+	x := exchange{resp: resp}
+	err = x.readAll(maxAnswer)
+	return resp.Status, bytes.TrimSpace(x.in), err
+}
