@@ -19,3 +19,24 @@ func (o Options) WithFaults(connector func(dsn string) (driver.Connector, error)
 	o.connector, o.fault = connector, call
 	return o
 }
+
+// Schema returns the statements that make up the database.
+func Schema(t testing.TB, s *Store) string {
+	t.Helper()
+	var text string
+	err := s.db.QueryRowContext(t.Context(), `SELECT group_concat(sql, char(10)) FROM (SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name)`).Scan(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Pragma returns the value of a setting on a connection of the Store.
+func Pragma(t testing.TB, s *Store, name string) string {
+	t.Helper()
+	var value string
+	if err := s.db.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
