@@ -224,7 +224,7 @@ func appendHeaders(dst []byte, r *Request, signed string) (b []byte, ok bool) {
 			found := false
 			for i := range r.Fields {
 				f := &r.Fields[i]
-				if len(f.Name) != len(name) || !strings.EqualFold(f.Name, name) {
+				if !sameName(f.Name, name) {
 					continue
 				}
 				if found {
@@ -256,7 +256,38 @@ func appendValue(dst []byte, v string) []byte {
 	return dst
 }
 
-func trim(s string) string { return strings.Trim(s, " \t") }
+// trim takes the blanks off both ends.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// sameName reports whether two headers have the same name. Only the case of
+// ASCII letters does not count: strings.EqualFold would take a Kelvin sign
+// for a k.
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + ('a' - 'A')
+	}
+	return c
+}
 
 // clean reports whether a header's value is free of control characters, which
 // could forge lines of the canonical request.

@@ -118,7 +118,7 @@ func headerName(s string) bool {
 // listed reports whether the list of signed headers holds the name.
 func listed(signed, name string) bool {
 	for len(signed) >= len(name) {
-		if strings.EqualFold(signed[:len(name)], name) && (len(signed) == len(name) || signed[len(name)] == ';') {
+		if sameName(signed[:len(name)], name) && (len(signed) == len(name) || signed[len(name)] == ';') {
 			return true
 		}
 		_, signed, _ = strings.Cut(signed, ";")

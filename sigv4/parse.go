@@ -79,17 +79,17 @@ func readHead(fields []Field) (head, error) {
 		if !once(f.Name) {
 			continue
 		}
-		if seen(fields[:i], f.Name) || strings.EqualFold(f.Name, "host") {
+		if seen(fields[:i], f.Name) || sameName(f.Name, "host") {
 			return h, incomplete("The header '" + strings.ToLower(f.Name) + "' must not occur twice.")
 		}
 		switch {
-		case strings.EqualFold(f.Name, "authorization"):
+		case sameName(f.Name, "authorization"):
 			h.authorization, h.hasAuthorization = trim(f.Value), true
-		case strings.EqualFold(f.Name, "x-amz-date"):
+		case sameName(f.Name, "x-amz-date"):
 			h.date = trim(f.Value)
-		case strings.EqualFold(f.Name, "x-amz-security-token"):
+		case sameName(f.Name, "x-amz-security-token"):
 			h.token = trim(f.Value)
-		case strings.EqualFold(f.Name, "x-amz-content-sha256"):
+		case sameName(f.Name, "x-amz-content-sha256"):
 			h.contentHash = trim(f.Value)
 		}
 	}
@@ -98,30 +98,19 @@ func readHead(fields []Field) (head, error) {
 
 // once reports whether a header of that name may occur only once.
 func once(name string) bool {
-	switch len(name) {
-	case len("host"):
-		return strings.EqualFold(name, "host")
-	case len("authorization"):
-		if strings.EqualFold(name, "authorization") {
-			return true
-		}
-	case len("content-type"):
-		if strings.EqualFold(name, "content-type") {
-			return true
-		}
-	case len("content-length"):
-		if strings.EqualFold(name, "content-length") {
+	for _, known := range [...]string{"host", "authorization", "content-type", "content-length"} {
+		if sameName(name, known) {
 			return true
 		}
 	}
 	return isAmz(name)
 }
 
-func isAmz(name string) bool { return len(name) >= 6 && strings.EqualFold(name[:6], "x-amz-") }
+func isAmz(name string) bool { return len(name) >= 6 && sameName(name[:6], "x-amz-") }
 
 func seen(fields []Field, name string) bool {
 	for _, f := range fields {
-		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+		if sameName(f.Name, name) {
 			return true
 		}
 	}
@@ -253,7 +242,7 @@ func readQuery(query string) (presigned, error) {
 // URL's.
 func authParameter(name string) bool {
 	for _, known := range [...]string{queryAlgorithm, queryCredential, queryDate, queryExpires, querySigned, querySignature, queryToken} {
-		if strings.EqualFold(name, known) {
+		if sameName(name, known) {
 			return true
 		}
 	}

@@ -39,7 +39,9 @@ type Field struct{ Name, Value string }
 type Request struct {
 	Method string
 	// URI is the request target as it stood on the wire: a path, and '?' and
-	// the query if there is one; for HTTP/2 the value of :path.
+	// the query if there is one; for HTTP/2 the value of :path. Signatures do
+	// not tell a path with dot segments or empty segments from the one
+	// without them, so a server must not route the former.
 	URI string
 	// Host is the value of the Host header or of :authority. It is not among
 	// the Fields.
@@ -170,6 +172,7 @@ func (s *Signature) Verify(key *SigningKey, bodyHash [sha256.Size]byte) bool {
 		whole = subtle.ConstantTimeCompare(payload, []byte(s.contentHash)) == 1
 	}
 	complete := w.canonical(s.req, s.path, s.signed, payload)
+	w.payload = payload
 	mac := w.sign(key, s.stamp, s.scope)
 	return subtle.ConstantTimeCompare(mac, s.mac[:]) == 1 && complete && whole
 }
