@@ -59,9 +59,9 @@ func Next(raw []byte) int {
 	return i
 }
 
-// word is Next where raw begins with a word in plain ASCII, and 0 elsewhere:
+// word is Next, and first, where raw begins with a word in plain ASCII, and 0 elsewhere:
 // the common case, in a tight loop.
-func word(raw []byte) int {
+func word[T string | []byte](raw T) int {
 	i := 0
 	if len(raw) > 0 && raw[0] == ' ' {
 		i = 1
@@ -104,6 +104,9 @@ func Cut(text string, n int) (head string, count int) {
 
 // first is Next for plain text.
 func first(text string) int {
+	if n := word(text); n > 0 {
+		return n
+	}
 	var p piece
 	for i, r := range text {
 		if !p.takes(classOf(r), r, max(1, utf8.RuneLen(r))) {

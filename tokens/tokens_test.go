@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -78,6 +79,20 @@ func TestCutIsTheBeginningWithSoManyPieces(t *testing.T) {
 		}
 		if got := tokens.Count(outcrop.Quote(head)); got != count {
 			t.Fatalf("Count(%q) = %d, want %d", head, got, count)
+		}
+	})
+}
+
+// Escaped characters take the long way round, plain words the short one.
+func TestEscapesCountAsTheCharactersThatTheyStandFor(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[ a-zA-Z\\n",.0-9é你\t-]*`).Draw(t, "text")
+		var escaped []byte
+		for _, r := range text {
+			escaped = fmt.Appendf(escaped, `\u%04x`, r)
+		}
+		if plain, long := tokens.Count(outcrop.Quote(text)), tokens.Count(escaped); plain != long {
+			t.Fatalf("%q has %d tokens, escaped %d", text, plain, long)
 		}
 	})
 }
