@@ -1,5 +1,7 @@
 package outcrop
 
+import "encoding/json"
+
 // A Conversation is the one hub in which all dialects meet: a Converse
 // request, in its own terms. It is read-only once it is part of a Request,
 // and its bytes are borrowed from the request body.
@@ -147,8 +149,8 @@ type Answer struct {
 }
 
 // Send collects the event: *Answer is a Sink that keeps copies. Native events
-// are not collected. The tool input of a finished block is a JSON value; an
-// empty one becomes {}.
+// are not collected. The tool input of a finished block is a JSON value; one
+// that is empty, or that the end of the answer cut short, becomes {}.
 func (a *Answer) Send(e Event) error {
 	switch e.Kind {
 	case EventBlockStart:
@@ -196,7 +198,7 @@ func (a *Answer) closeBlock() {
 		return
 	}
 	b.Use.Input = JSON(b.Text.String())
-	if len(b.Use.Input) == 0 {
+	if !json.Valid(b.Use.Input) {
 		b.Use.Input = JSON("{}")
 	}
 	b.Text = nil

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// A boundedListener limits how many connections are open, in all and for each
+// address. A connection over the limit of its address is closed at once; one
+// over the limit in all waits to be accepted. It counts before TLS, so that
+// handshakes count too.
+type boundedListener struct {
+	net.Listener
+	perAddress int
+	slots      chan struct{}
+	mu         sync.Mutex
+	open       map[netip.Addr]int
+}
+
+// bound wraps l; total and perAddress must be positive.
+func bound(l net.Listener, total, perAddress int) *boundedListener {
+	return &boundedListener{Listener: l, perAddress: perAddress, slots: make(chan struct{}, total), open: map[netip.Addr]int{}}
+}
+
+// Accept implements net.Listener.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		l.slots <- struct{}{}
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.slots
+			return nil, err
+		}
+		from := addressOf(c)
+		if l.enter(from) {
+			return &boundedConn{Conn: c, leave: func() { l.leave(from) }}, nil
+		}
+		_ = c.Close()
+		<-l.slots
+	}
+}
+
+func (l *boundedListener) enter(a netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[a] >= l.perAddress {
+		return false
+	}
+	l.open[a]++
+	return true
+}
+
+func (l *boundedListener) leave(a netip.Addr) {
+	l.mu.Lock()
+	if l.open[a]--; l.open[a] <= 0 {
+		delete(l.open, a)
+	}
+	l.mu.Unlock()
+	<-l.slots
+}
+
+func addressOf(c net.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// A boundedConn gives its slot back when it is closed.
+type boundedConn struct {
+	net.Conn
+	once  sync.Once
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *boundedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(c.leave)
+	return err
+}

@@ -1,0 +1,207 @@
+// Package gateway wires a configuration into a server that can be started:
+// it holds the one chain that every invocation goes through, the listener,
+// and what reloading and stopping mean.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/controlapi"
+	"github.com/outcrop/outcrop/identity"
+	"github.com/outcrop/outcrop/meter"
+	"github.com/outcrop/outcrop/metricsapi"
+	"github.com/outcrop/outcrop/runtimeapi"
+	"github.com/outcrop/outcrop/store"
+)
+
+// HeaderTimeout bounds how long a request head may take where no
+// configuration says otherwise.
+const HeaderTimeout = 5 * time.Second
+
+// A Server is a wired Outcrop. New, Listen and Run are called once, in this
+// order; Reload may be called at any time in between.
+type Server struct {
+	config   *config.Config
+	log      *meter.Log
+	logger   *slog.Logger
+	state    *store.Store
+	unlock   func() error
+	who      *identity.Authenticator
+	engines  atomic.Pointer[fleet]
+	http     *http.Server
+	listener net.Listener
+	open     bool
+	draining atomic.Bool
+}
+
+// New opens the server's state and wires everything that cfg describes. The
+// caller must Close the result. Errors say what the operator can do.
+func New(cfg *config.Config, log *meter.Log) (*Server, error) {
+	s := &Server{config: cfg, log: log, logger: log.Logger()}
+	if err := s.openState(); err != nil {
+		return nil, err
+	}
+	if err := s.wire(); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) wire() error {
+	if err := s.identify(); err != nil {
+		return err
+	}
+	fleet, err := newFleet(s.config)
+	if err != nil {
+		return err
+	}
+	s.engines.Store(fleet)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	book := meter.NewBook(s.log, registry)
+	s.http = s.newHTTP(&door{
+		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book, log: s.logger,
+		runtime: runtimeapi.New(s, book, runtimeapi.Options{
+			Region: s.config.Region, Strict: s.strict}),
+		control: controlapi.New(s.catalogue, s.config.Region),
+		watch:   metricsapi.New(registry, s.ready),
+	})
+	return nil
+}
+
+// Resolve implements runtimeapi.Resolver on the running configuration.
+func (s *Server) Resolve(modelID string) (*runtimeapi.Target, error) {
+	return s.engines.Load().resolve(modelID)
+}
+
+// strict reports whether the running configuration asks for AWS's strictness.
+func (s *Server) strict() bool { return s.engines.Load().config.Compat == "strict" }
+
+func (s *Server) ready() error {
+	if s.draining.Load() {
+		return errors.New("draining")
+	}
+	return nil
+}
+
+func (s *Server) newHTTP(handler http.Handler) *http.Server {
+	limits := s.config.Limits
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler: handler, Protocols: protocols,
+		ReadHeaderTimeout: limits.HeaderTimeout, IdleTimeout: limits.IdleTimeout, MaxHeaderBytes: int(limits.Headers),
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: limits.StreamsPerConnection},
+		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// Listen opens the server's address. In open mode, where anybody may call, it
+// refuses every address but loopback.
+func (s *Server) Listen(ctx context.Context) error {
+	if s.open && !IsLoopback(s.config.Listen) {
+		return fmt.Errorf("refusing to listen on %s: no key is configured, so anybody who reaches the address could use the engines.\n"+
+			"  make a key first: outcrop keys add --data %s\n  or listen on loopback: --addr 127.0.0.1:8484", s.config.Listen, s.config.Data)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", s.config.Listen, err)
+	}
+	limits := s.config.Limits
+	s.listener = bound(l, limits.Connections, limits.ConnectionsPerAddress)
+	if s.config.TLS.Cert == "" {
+		return nil
+	}
+	certificate, err := tls.LoadX509KeyPair(s.config.TLS.Cert, s.config.TLS.Key)
+	if err != nil {
+		_ = l.Close()
+		return fmt.Errorf("cannot use the certificate: %w", err)
+	}
+	s.listener = tls.NewListener(s.listener, &tls.Config{
+		Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12})
+	return nil
+}
+
+// Run serves until ctx ends; then it takes no new requests and gives those in
+// flight the configured time to end. It returns nil after an orderly stop.
+func (s *Server) Run(ctx context.Context) error {
+	logging, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan struct{})
+	go func() { s.log.Run(logging); close(written) }()
+	defer func() { stopLog(); <-written }()
+	go s.watchKeys(ctx)
+
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	s.drain()
+	return nil
+}
+
+func (s *Server) drain() {
+	s.draining.Store(true)
+	limit := s.engines.Load().config.Limits.DrainTimeout
+	s.logger.Info("stopping", "drain_timeout", limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.logger.Warn("requests were cut off at the end of the drain time")
+		_ = s.http.Close()
+	}
+}
+
+// Reload replaces the running configuration by cfg, all or nothing. Requests
+// in flight end on the old one. It returns what changed.
+func (s *Server) Reload(cfg *config.Config) ([]string, error) {
+	running := s.engines.Load()
+	changes := config.Diff(running.config, cfg)
+	if problems := config.NeedRestart(changes); len(problems) > 0 {
+		return nil, errors.New(problems.String())
+	}
+	fleet, err := newFleet(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.engines.Store(fleet)
+	running.retire()
+	texts := make([]string, len(changes))
+	for i, c := range changes {
+		texts[i] = c.String()
+	}
+	return texts, nil
+}
+
+// Close releases the server's state. It may be called without Run.
+func (s *Server) Close() error {
+	if fleet := s.engines.Load(); fleet != nil {
+		fleet.retire()
+	}
+	var errs []error
+	if s.state != nil {
+		errs = append(errs, s.state.Close())
+	}
+	if s.unlock != nil {
+		errs = append(errs, s.unlock())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/sim"
+	"github.com/outcrop/outcrop/step"
+)
+
+// simulator builds a simulated engine that plays the card's model.
+func (f *fleet) simulator(card *outcrop.Card, e *config.Engine) (engine, error) {
+	replies := make([]sim.Reply, len(e.Replies))
+	for i, r := range e.Replies {
+		match, err := regexp.Compile(r.Match)
+		if err != nil {
+			return engine{}, fmt.Errorf("model %s: reply %d: %w", card.ID, i, err)
+		}
+		replies[i] = sim.Reply{Match: match, Text: r.Text}
+	}
+	m := sim.New(sim.Config{
+		Name: e.Name, Card: card, Speed: e.Speed, Seed: uint64(e.Seed), Replies: replies, Faults: faults(e.Faults),
+		Constants: constants(e.Constants), FirstToken: e.Constants.FirstToken,
+	})
+	return engine{model: m, counter: m}, nil
+}
+
+func faults(configured []config.Fault) []sim.Fault {
+	out := make([]sim.Fault, len(configured))
+	for i, c := range configured {
+		key, value, _ := strings.Cut(c.Metadata, "=")
+		out[i] = sim.Fault{
+			Kind: sim.FaultKind(c.Kind), Rate: float64(c.Rate), Code: outcrop.Code(c.Code), Delay: c.Delay, Tokens: c.Tokens,
+			Metadata: outcrop.Metadata{Key: key, Value: value},
+		}
+	}
+	return out
+}
+
+// constants translates the times of one token into the kernel's, which are of
+// a thousand.
+func constants(c config.Constants) step.Constants {
+	return step.Constants{
+		Overhead: c.Step, Weights: c.Weights, Token: 1000 * c.Token, Context: 1000 * c.Context,
+		Budget: c.Budget, MaxSeqs: c.Sequences, KVTokens: c.Cache,
+	}
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/outcrop/outcrop/controlapi"
+	"github.com/outcrop/outcrop/identity"
+	"github.com/outcrop/outcrop/store"
+)
+
+// keysEvery is how soon a change of the keys, made by another process, takes
+// effect.
+const keysEvery = time.Second
+
+// openState takes the data folder for this server and opens what is in it.
+func (s *Server) openState() error {
+	unlock, err := store.Lock(s.config.Data)
+	if err != nil {
+		return err
+	}
+	s.unlock = unlock
+	if s.state, err = store.Open(context.Background(), store.Options{Dir: s.config.Data, KEK: s.config.KEK}); err != nil {
+		_ = unlock()
+		return fmt.Errorf("cannot open the state in %s: %w", s.config.Data, err)
+	}
+	return nil
+}
+
+// identify sets up who may call.
+func (s *Server) identify() error {
+	s.who = identity.New(identity.Options{Region: s.config.Region})
+	if err := s.loadKeys(context.Background()); err != nil {
+		return err
+	}
+	s.open = s.who.Open()
+	return nil
+}
+
+// loadKeys takes over the keys as they are stored now.
+func (s *Server) loadKeys(ctx context.Context) error {
+	if s.config.Keys == "open" {
+		s.who.SetKeys(nil)
+		return nil
+	}
+	keys, err := s.state.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read the keys: %w", err)
+	}
+	if len(keys) == 0 && s.config.Keys == "required" {
+		keys = []identity.Key{{Revoked: time.Unix(1, 0)}} // one that opens nothing keeps the door shut
+	}
+	s.who.SetKeys(keys)
+	return nil
+}
+
+// watchKeys takes over keys that are added or revoked while the server runs.
+// While they cannot be read, those read last stay in force.
+func (s *Server) watchKeys(ctx context.Context) {
+	tick := time.NewTicker(keysEvery)
+	defer tick.Stop()
+	seen, _ := s.state.Version(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, err := s.state.Version(ctx)
+		if err != nil || now == seen {
+			continue
+		}
+		if err := s.loadKeys(ctx); err != nil {
+			s.logger.Error("keys not reloaded", "reason", err.Error())
+			continue
+		}
+		seen = now
+		s.logger.Info("keys reloaded")
+	}
+}
+
+// catalogue is what the control plane tells of.
+func (s *Server) catalogue() controlapi.View {
+	f := s.engines.Load()
+	return controlapi.View{Catalog: f.catalog, Simulated: func(id string) bool { return f.simulated[f.catalog.Lookup(id)] }}
+}

@@ -1,0 +1,162 @@
+package runtimeapi
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/bedrock"
+	"github.com/outcrop/outcrop/meter"
+)
+
+// maxKept is the largest buffer that an exchange takes back to the pool.
+const maxKept = 1 << 20
+
+// An exchange is one call and its answer, with all the memory that they need.
+// It is reused: nothing of it may be referred to after finish.
+type exchange struct {
+	api    *API
+	call   *Call
+	wire   Wire
+	target *Target
+
+	request  outcrop.Request
+	native   outcrop.Native
+	converse bedrock.Converse
+	reply    bedrock.Reply
+	frames   bedrock.Frames
+	receipt  outcrop.Receipt
+	out      []byte
+	fields   []Field
+	sent     time.Time // when the last frames were written
+	streamed bool      // Begin was called: the status is out
+	status   int
+}
+
+func (x *exchange) begin(a *API, call *Call, wire Wire) {
+	x.api, x.call, x.wire = a, call, wire
+	x.request = outcrop.Request{
+		ID: call.RequestID, Operation: call.Operation, Principal: call.Principal,
+		ModelID: call.ModelID, Received: call.Received,
+	}
+	x.receipt = outcrop.Receipt{}
+	x.out, x.fields = x.out[:0], x.fields[:0]
+	x.streamed, x.status, x.target = false, 200, nil
+}
+
+func (x *exchange) release() {
+	pool := &x.api.pool
+	x.api, x.call, x.wire, x.target = nil, nil, nil, nil
+	x.request, x.native = outcrop.Request{}, outcrop.Native{}
+	x.converse.Reset()
+	if cap(x.out) > maxKept {
+		x.out = nil
+	}
+	pool.Put(x)
+}
+
+// guarded is run, with a panic turned into an internal error: a fault in one
+// request is not the others' business.
+func (x *exchange) guarded(ctx context.Context) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
+		}
+	}()
+	return x.run(ctx)
+}
+
+func (x *exchange) run(ctx context.Context) error {
+	target, err := x.api.resolver.Resolve(x.call.ModelID)
+	if err != nil {
+		return err
+	}
+	x.target, x.request.Card = target, target.Card
+	if err := x.api.authorize(x.call.Principal, x.call.Operation, target.Card); err != nil {
+		return err
+	}
+	if err := serves(target.Card, x.call.Operation); err != nil {
+		return err
+	}
+	switch x.call.Operation {
+	case outcrop.OpConverse, outcrop.OpConverseStream:
+		return x.runConverse(ctx)
+	case outcrop.OpInvokeModel, outcrop.OpInvokeModelStream:
+		return x.runInvoke(ctx)
+	}
+	return x.runCountTokens(ctx)
+}
+
+// elapsed is the latency that the caller is told.
+func (x *exchange) elapsed() time.Duration { return time.Since(x.call.Received) }
+
+// finish tells the caller of a failure, if there is still a way to, and
+// records the call.
+func (x *exchange) finish(ctx context.Context, err error) {
+	entry := meter.Entry{
+		Time: x.call.Received, RequestID: x.call.RequestID, Operation: x.call.Operation,
+		AskedModel: x.call.ModelID, Account: x.call.Principal.Account, KeyID: x.call.Principal.KeyID,
+		Remote: x.call.Remote, SDKAttempt: x.call.SDKAttempt,
+		BytesIn: len(x.call.Body), Hints: x.request.Hints,
+	}
+	if x.target != nil {
+		entry.Model = x.target.Card.ID
+	}
+	if err != nil {
+		x.fail(ctx, err, &entry)
+	}
+	entry.Status, entry.Receipt, entry.Duration = x.status, x.receipt, x.elapsed()
+	x.api.book.Record(&entry)
+}
+
+// statusClientGone is what logs show for a caller that hung up.
+const statusClientGone = 499
+
+func (x *exchange) fail(ctx context.Context, err error, entry *meter.Entry) {
+	if ctx.Err() != nil {
+		entry.Code, x.status = meter.CodeClientGone, statusClientGone
+		return
+	}
+	e := *AsError(err)
+	entry.Code, entry.Cause = e.Code, e.Cause
+	e.Code = bedrock.Modelled(x.call.Operation, e.Code)
+	if x.streamed {
+		x.out = bedrock.AppendException(x.out, &e, x.call.RequestID)
+		err = x.wire.Write(x.out, true)
+	} else {
+		x.status = bedrock.Status(e.Code)
+		err = WriteError(x.wire, &e, x.call.RequestID)
+	}
+	if err != nil {
+		entry.Code, x.status = meter.CodeClientGone, statusClientGone
+	}
+}
+
+// StatusOf is the HTTP status that goes with e.
+func StatusOf(e *outcrop.Error) int { return bedrock.Status(e.Code) }
+
+// WriteError answers with e in Bedrock's form: status, x-amzn-ErrorType, body,
+// and on 429 and 503 both headers that say when to try again.
+func WriteError(wire Wire, e *outcrop.Error, requestID string) error {
+	status := bedrock.Status(e.Code)
+	fields := []Field{{"X-Amzn-Errortype", bedrock.ErrorType(e.Code)}}
+	if status == 429 || status == 503 {
+		wait := max(e.RetryAfter, time.Millisecond)
+		if e.RetryAfter == 0 {
+			wait = defaultRetry
+		}
+		seconds := (wait + time.Second - 1) / time.Second
+		fields = append(fields,
+			Field{"X-Amz-Retry-After", strconv.FormatInt(wait.Milliseconds(), 10)},
+			Field{"Retry-After", strconv.FormatInt(int64(seconds), 10)})
+	}
+	return wire.Answer(status, jsonType, fields, bedrock.AppendErrorBody(nil, e, requestID))
+}
+
+// defaultRetry is the advice where the true waiting time is not known.
+const defaultRetry = time.Second
+
+const jsonType = "application/json"
