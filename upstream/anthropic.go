@@ -3,11 +3,14 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/anthropic"
+	"github.com/outcrop/outcrop/h1"
+	"github.com/outcrop/outcrop/sse"
 )
 
 // AnthropicURL is where Anthropic's own API is.
@@ -132,6 +135,8 @@ func (e *Anthropic) Check(ctx context.Context) error {
 
 // anthropicDecoder decodes translated and native answers.
 type anthropicDecoder struct {
+	plainHead
+	events sse.Reader
 	d      anthropic.Decoder
 	native bool
 }
@@ -139,9 +144,22 @@ type anthropicDecoder struct {
 func (d *anthropicDecoder) reset(req *outcrop.Request) {
 	d.native = req.Native != nil
 	d.d.Reset(req)
+	d.events.Reset()
 }
 
-func (d *anthropicDecoder) words(body []byte) string { return anthropic.ErrorMessage(body) }
+func (d *anthropicDecoder) refusal(name string, resp *h1.Response, body []byte) *outcrop.Error {
+	return refusal(name, resp, anthropic.ErrorMessage(body))
+}
+
+func (d *anthropicDecoder) fill(src io.Reader) error { return d.events.Fill(src) }
+
+func (d *anthropicDecoder) next(out outcrop.Sink) (bool, error) {
+	e, ok := d.events.Next()
+	if !ok {
+		return false, nil
+	}
+	return true, d.event(e.Data, out)
+}
 
 func (d *anthropicDecoder) outcome() outcome {
 	u := d.d.Usage()
@@ -162,6 +180,14 @@ func (d *anthropicDecoder) event(data []byte, out outcrop.Sink) error {
 	return d.d.Event(data, out)
 }
 
-func (d *anthropicDecoder) end(bool, outcrop.Sink) error {
+func (d *anthropicDecoder) end(_ bool, out outcrop.Sink) error {
+	if e, ok := d.events.Rest(); ok {
+		if err := d.event(e.Data, out); err != nil {
+			return err
+		}
+	}
+	if d.d.Done() {
+		return nil
+	}
 	return &outcrop.Error{Code: outcrop.CodeModelStream, Message: saysStream}
 }

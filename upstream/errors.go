@@ -38,14 +38,14 @@ func (x *exchange) fail(ctx context.Context, err error) error {
 	return x.broken(err)
 }
 
-// place fits an error of a decoder to how far the answer has come: after the
-// first event it can only be an exception on the stream, before it never is.
+// place fits an error of a decoder to how far the answer has come: a model's
+// error is one on the stream after the first event, and never before it.
 func (x *exchange) place(e *outcrop.Error) error {
 	placed := *e
 	switch {
-	case x.sent:
+	case x.sent && (e.Code == outcrop.CodeModelError || e.Code == outcrop.CodeModelTimeout):
 		placed.Code = outcrop.CodeModelStream
-	case e.Code == outcrop.CodeModelStream:
+	case !x.sent && e.Code == outcrop.CodeModelStream:
 		placed.Code = outcrop.CodeModelError
 	}
 	return &placed
@@ -64,6 +64,22 @@ func (x *exchange) broken(err error) error {
 		e.Code, e.Message = outcrop.CodeModelTimeout, saysTimeout
 	}
 	return e
+}
+
+// refusal is the error of an answer whose status is not 200; words are the
+// engine's own.
+func refusal(name string, resp *h1.Response, words string) *outcrop.Error {
+	return refused(name, resp.Status, words, patience(resp))
+}
+
+// patience is how long the engine asks callers to wait: in milliseconds under
+// two names, and in Retry-After.
+func patience(resp *h1.Response) time.Duration {
+	millis := resp.Header("retry-after-ms")
+	if millis == "" {
+		millis = resp.Header("x-amz-retry-after")
+	}
+	return retryAfter(resp.Header("retry-after"), millis, time.Now())
 }
 
 // refused is the error of an answer whose status is not 200. words are the

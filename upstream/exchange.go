@@ -10,7 +10,6 @@ import (
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/h1"
-	"github.com/outcrop/outcrop/sse"
 	"github.com/outcrop/outcrop/tokens"
 )
 
@@ -31,19 +30,27 @@ type outcome struct {
 	began   bool // a token has come
 	done    bool // the end marker was seen
 	stop    outcrop.StopReason
+	tier    outcrop.ServiceTier // that served
+	latency outcrop.Latency
 }
 
 // A decoder turns an answer in some dialect into events.
 type decoder interface {
 	reset(req *outcrop.Request)
+	// accept sees the head of the answer before its body is read.
+	accept(resp *h1.Response)
+	// refusal is the error of an answer whose status is not 200.
+	refusal(name string, resp *h1.Response, body []byte) *outcrop.Error
 	// answer takes the whole body of an answer that was not streamed.
 	answer(body []byte, out outcrop.Sink) error
-	// event takes the data of one server-sent event.
-	event(data []byte, out outcrop.Sink) error
+	// fill reads once from a stream.
+	fill(src io.Reader) error
+	// next decodes the next event at hand; ok is false if there is none.
+	next(out outcrop.Sink) (ok bool, err error)
 	// end tells that a stream has ended; clean that its framing was whole.
+	// If the end marker was not seen before or now, that is an error.
 	end(clean bool, out outcrop.Sink) error
 	outcome() outcome
-	words(body []byte) string // of an error
 }
 
 // An exchange is one invocation of an engine. It is the Sink of its decoder,
@@ -62,7 +69,6 @@ type exchange struct {
 	header  []byte
 	body    []byte
 	in      []byte // the answer
-	events  sse.Reader
 	resp    *h1.Response
 	text    []byte // of the answer so far
 	pieces  int    // native ones
@@ -82,10 +88,14 @@ func (x *exchange) start(h *hosts, req *outcrop.Request, out outcrop.Sink) {
 // large.
 func (x *exchange) clear() {
 	*x = exchange{
-		dec: x.dec, header: x.header[:0], body: kept(x.body), in: kept(x.in), text: x.text[:0], events: x.events,
+		dec: x.dec, header: x.header[:0], body: kept(x.body), in: kept(x.in), text: x.text[:0],
 	}
-	x.events.Reset()
+	x.dec.reset(nothing)
 }
+
+// nothing is the request to which decoders are reset while they wait for use,
+// so that they hold on to none.
+var nothing = &outcrop.Request{}
 
 func kept(b []byte) []byte {
 	if cap(b) > maxKept {
@@ -144,6 +154,7 @@ func (x *exchange) receive(streaming bool) error {
 		return x.refused()
 	}
 	x.receipt.Engine = x.name
+	x.dec.accept(x.resp)
 	if streaming && !isJSON(x.resp.Header("content-type")) {
 		return x.stream()
 	}
@@ -159,11 +170,10 @@ func isJSON(contentType string) bool {
 // refused reads what the engine says about why.
 func (x *exchange) refused() error {
 	x.resp.Started()
-	after := retryAfter(x.resp.Header("retry-after"), x.resp.Header("retry-after-ms"), time.Now())
 	if err := x.readAll(maxRefusal); err != nil && !errors.Is(err, errTooLong) {
 		x.in = x.in[:0]
 	}
-	return refused(x.name, x.resp.Status, x.dec.words(x.in), after)
+	return x.dec.refusal(x.name, x.resp, x.in)
 }
 
 // readAll reads the body into x.in. It grows with what comes, not with what
@@ -209,7 +219,7 @@ func (x *exchange) unary() error {
 // one read, and then a flush.
 func (x *exchange) stream() error {
 	for {
-		err := x.events.Fill(x.resp)
+		err := x.dec.fill(x.resp)
 		if err == io.EOF {
 			return x.end()
 		}
@@ -227,14 +237,14 @@ func (x *exchange) stream() error {
 func (x *exchange) pass() (done bool, err error) {
 	some := false
 	for !done {
-		e, ok := x.events.Next()
+		ok, err := x.dec.next(x)
+		if err != nil {
+			return false, err
+		}
 		if !ok {
 			break
 		}
 		some = true
-		if err := x.dec.event(e.Data, x); err != nil {
-			return false, err
-		}
 		o := x.dec.outcome()
 		if o.began {
 			x.token()
@@ -255,15 +265,8 @@ func (x *exchange) pass() (done bool, err error) {
 
 // end is for a stream that ended before its end marker came.
 func (x *exchange) end() error {
-	if e, ok := x.events.Rest(); ok {
-		if err := x.dec.event(e.Data, x); err != nil {
-			return err
-		}
-	}
-	if !x.dec.outcome().done {
-		if err := x.dec.end(x.resp.Delimited(), x); err != nil {
-			return err
-		}
+	if err := x.dec.end(x.resp.Delimited(), x); err != nil {
+		return err
 	}
 	return x.flush()
 }
@@ -275,7 +278,7 @@ func (x *exchange) flush() error { return x.Send(outcrop.Event{Kind: outcrop.Eve
 func (x *exchange) settle(req *outcrop.Request, err error) {
 	o := x.dec.outcome()
 	r := &x.receipt
-	r.Usage = o.usage
+	r.Usage, r.Tier, r.Latency = counted(o.usage), o.tier, o.latency
 	if o.done {
 		r.Stop = o.stop
 	}
@@ -293,6 +296,11 @@ func (x *exchange) settle(req *outcrop.Request, err error) {
 		r.Usage.Output = max(made, r.Usage.Output)
 		r.Estimated = true
 	}
+}
+
+// counted is u without counts that cannot be.
+func counted(u outcrop.Usage) outcrop.Usage {
+	return outcrop.Usage{Input: max(u.Input, 0), Output: max(u.Output, 0), CacheRead: max(u.CacheRead, 0), CacheWrite: max(u.CacheWrite, 0)}
 }
 
 // get sends a request without a body, or with one, and returns the answer's

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/bedrock"
 	"github.com/outcrop/outcrop/outcroptest"
 	"github.com/outcrop/outcrop/upstream"
 )
@@ -25,6 +26,7 @@ type speaker struct {
 	unary  string // and not streamed
 	text   string // what the answer says; empty for native bodies
 	usage  outcrop.Usage
+	header http.Header // of a unary answer
 }
 
 type engine interface {
@@ -92,6 +94,51 @@ func newAnthropic(t testing.TB, s upstream.Server) engine {
 	return e
 }
 
+func newBedrock(t testing.TB, s upstream.Server) engine {
+	e, err := upstream.NewBedrock(upstream.BedrockConfig{Server: s, Model: "arn:aws:bedrock:us-east-1::foundation-model/x.y-v1:0", Region: "us-east-1", AccessKey: "AKID", SecretKey: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+const bedrockUnary = `{"output":{"message":{"role":"assistant","content":[{"text":"Hello you"}]}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":2,"totalTokens":11},"metrics":{"latencyMs":5},"serviceTier":{"type":"flex"},"performanceConfig":{"latency":"optimized"}}`
+
+// bedrockStream is a ConverseStream with the padding that Bedrock puts in.
+var bedrockStream = frames(
+	"messageStart", `{"role":"assistant","p":"abc"}`,
+	"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"Hello"},"p":"abcdefghijkl"}`,
+	"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":" you"},"p":"ab"}`,
+	"contentBlockStop", `{"contentBlockIndex":0,"p":"abcd"}`,
+	"messageStop", `{"stopReason":"end_turn","p":"abcdefgh"}`,
+	"metadata", `{"usage":{"inputTokens":9,"outputTokens":2,"totalTokens":11},"metrics":{"latencyMs":5},"serviceTier":{"type":"flex"},"p":"a"}`,
+)
+
+func frames(typesAndPayloads ...string) string {
+	var b []byte
+	for i := 0; i < len(typesAndPayloads); i += 2 {
+		b = bedrock.AppendEvent(b, typesAndPayloads[i], []byte(typesAndPayloads[i+1]))
+	}
+	return string(b)
+}
+
+var invokeStream = chunks(
+	`{"type":"message_start","message":{"usage":{"input_tokens":9}}}`,
+	`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}`,
+	`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" you"}}`,
+	`{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2}}`,
+	`{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":9,"outputTokenCount":2,"invocationLatency":5,"firstByteLatency":2}}`,
+)
+
+func chunks(all ...string) string {
+	var b []byte
+	for _, c := range all {
+		b = bedrock.AppendChunk(b, []byte(c))
+	}
+	return string(b)
+}
+
 var counted = outcrop.Usage{Input: 9, Output: 2}
 
 var speakers = []speaker{
@@ -105,6 +152,27 @@ var speakers = []speaker{
 		name: "anthropic native", engine: newAnthropic, stream: anthropicStream, unary: anthropicUnary, usage: counted,
 		native: &outcrop.Native{Dialect: outcrop.DialectAnthropic, Body: []byte(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":5,"messages":[{"role":"user","content":"q"}]}`)},
 	},
+	{name: "bedrock", engine: newBedrock, stream: bedrockStream, unary: bedrockUnary, text: "Hello you", usage: counted},
+	{
+		name: "bedrock native", engine: newBedrock, stream: bedrockStream, unary: bedrockUnary, usage: counted,
+		native: &outcrop.Native{Dialect: outcrop.DialectConverse, Body: []byte(`{"messages":[{"role":"user","content":[{"text":"q"}]}]}`)},
+	},
+	{
+		name: "bedrock invoke", engine: newBedrock, stream: invokeStream, unary: anthropicUnary, usage: counted,
+		header: http.Header{
+			"X-Amzn-Bedrock-Input-Token-Count": {"9"}, "X-Amzn-Bedrock-Output-Token-Count": {"2"},
+			"X-Amzn-Bedrock-Service-Tier": {"flex"}, "X-Amzn-Bedrock-PerformanceConfig-Latency": {"optimized"},
+		},
+		native: &outcrop.Native{Dialect: outcrop.DialectAnthropic, Body: []byte(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":5,"messages":[{"role":"user","content":"q"}]}`)},
+	},
+}
+
+// half is where in the stream some of the answer has come, and not all.
+func (s *speaker) half() int {
+	if i := strings.LastIndex(s.stream, " you"); i > 0 {
+		return i
+	}
+	return len(s.stream) * 6 / 10
 }
 
 // request returns a request of the speaker. prompt decides how the scripted
@@ -131,7 +199,11 @@ func (s *speaker) answer(streaming bool, f outcroptest.Framing) outcroptest.Repl
 	if streaming {
 		return outcroptest.Reply{Body: []byte(s.stream), Framing: f, Header: http.Header{"Content-Type": {"text/event-stream"}}}
 	}
-	return outcroptest.Reply{Body: []byte(s.unary), Framing: f, Header: http.Header{"Content-Type": {"application/json"}}}
+	header := http.Header{"Content-Type": {"application/json"}}
+	for k, v := range s.header {
+		header[k] = v
+	}
+	return outcroptest.Reply{Body: []byte(s.unary), Framing: f, Header: header}
 }
 
 // start starts the engine, and a server that answers each call with reply.
@@ -146,8 +218,8 @@ func eachSpeaker(t *testing.T, run func(t *testing.T, s *speaker)) {
 	}
 }
 
-// short are timeouts for tests in which an engine stays silent.
-var short = upstream.Timeouts{Connect: 5 * time.Second, FirstToken: 50 * time.Millisecond, Idle: 50 * time.Millisecond, Answer: 50 * time.Millisecond}
+// short is for a timeout that an engine which stays silent lets pass.
+const short = 50 * time.Millisecond
 
 func isStream(c outcroptest.Call) bool {
 	return strings.Contains(string(c.Body), `"stream":true`) || strings.Contains(c.Target, "stream")

@@ -68,7 +68,7 @@ func (s *speaker) behave(c outcroptest.Call, framing outcroptest.Framing) outcro
 		return whole
 	case says("endless") && isStream(c):
 		whole.Hold = true
-		return whole.CutAt(strings.LastIndex(string(whole.Body), " you"))
+		return whole.CutAt(s.half())
 	case says("endless"):
 		return outcroptest.Reply{Silent: true}
 	}

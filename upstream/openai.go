@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/h1"
 	"github.com/outcrop/outcrop/jsonscan"
 	"github.com/outcrop/outcrop/openai"
+	"github.com/outcrop/outcrop/sse"
 )
 
 // An OpenAIConfig describes a server of OpenAI's API. The path of its URL is
@@ -210,8 +213,15 @@ func (h *hosts) check(ctx context.Context, path string, header []byte) error {
 	return nil // 404: it is there, and lists no models
 }
 
+// plainHead is for answers whose head says nothing of interest.
+type plainHead struct{}
+
+func (plainHead) accept(*h1.Response) {}
+
 // openaiDecoder decodes translated and native answers.
 type openaiDecoder struct {
+	plainHead
+	events sse.Reader
 	d      openai.Decoder
 	native bool
 	asked  bool // the caller wants the chunk with the usage
@@ -222,12 +232,25 @@ type openaiDecoder struct {
 func (d *openaiDecoder) reset(req *outcrop.Request) {
 	d.native, d.asked, d.n, d.held = req.Native != nil, false, outcome{}, d.held[:0]
 	d.d.Reset(req)
+	d.events.Reset()
 	if d.native {
 		d.asked = bytes.Contains(req.Native.Body, []byte(`"include_usage"`))
 	}
 }
 
-func (d *openaiDecoder) words(body []byte) string { return openai.ErrorMessage(body) }
+func (d *openaiDecoder) refusal(name string, resp *h1.Response, body []byte) *outcrop.Error {
+	return refusal(name, resp, openai.ErrorMessage(body))
+}
+
+func (d *openaiDecoder) fill(src io.Reader) error { return d.events.Fill(src) }
+
+func (d *openaiDecoder) next(out outcrop.Sink) (bool, error) {
+	e, ok := d.events.Next()
+	if !ok {
+		return false, nil
+	}
+	return true, d.event(e.Data, out)
+}
 
 func (d *openaiDecoder) outcome() outcome {
 	if d.native {
@@ -303,7 +326,14 @@ func (d *openaiDecoder) finish(out outcrop.Sink) error {
 }
 
 func (d *openaiDecoder) end(clean bool, out outcrop.Sink) error {
+	if e, ok := d.events.Rest(); ok {
+		if err := d.event(e.Data, out); err != nil {
+			return err
+		}
+	}
 	switch {
+	case d.outcome().done:
+		return nil
 	case !clean:
 		return &outcrop.Error{Code: outcrop.CodeModelStream, Message: saysStream}
 	case !d.native:
