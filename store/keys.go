@@ -146,7 +146,7 @@ func sealedWith(ctx context.Context, tx *sql.Tx) (ids []string, err error) {
 // to verify their holders. It needs the key-encryption key if an access key is
 // stored, and fails whole if one secret cannot be opened.
 func (s *Store) Keys(ctx context.Context) ([]identity.Key, error) {
-	rows, err := readRows(ctx, s.db)
+	rows, err := s.rows(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (s *Store) openKey(k *identity.Key, r *row, key *kek) error {
 // ListKeys returns all keys as Keys does, but without secrets and hashes: it
 // needs no key-encryption key.
 func (s *Store) ListKeys(ctx context.Context) ([]identity.Key, error) {
-	rows, err := readRows(ctx, s.db)
+	rows, err := s.rows(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -209,13 +209,8 @@ func (s *Store) ListKeys(ctx context.Context) ([]identity.Key, error) {
 	return keys, nil
 }
 
-// A reader is a database or a transaction.
-type reader interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func readRows(ctx context.Context, from reader) ([]*row, error) {
-	found, err := from.QueryContext(ctx, `SELECT `+keyColumns+` FROM keys ORDER BY created, id`)
+func (s *Store) rows(ctx context.Context) ([]*row, error) {
+	found, err := s.db.QueryContext(ctx, `SELECT `+keyColumns+` FROM keys ORDER BY created, id`)
 	if err != nil {
 		return nil, err
 	}

@@ -290,29 +290,31 @@ func TestNamedKeyEncryptionKeyIsNeverMade(t *testing.T) {
 	}
 }
 
-func TestReplacingTheKeyEncryptionKey(t *testing.T) {
+// TestNewKeyEncryptionKeyAfterTheLastAccessKey is how an operator gets rid of
+// a key-encryption key that leaked.
+func TestNewKeyEncryptionKeyAfterTheLastAccessKey(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, store.Options{Dir: dir})
-	want := []identity.Key{accessKey("AKIA1"), apiKey("api-1")}
-	add(t, s, want...)
-	next := filepath.Join(t.TempDir(), "next")
-	if err := s.ReplaceKEK(t.Context(), next); !errors.Is(err, store.ErrNoKEK) {
+	add(t, s, accessKey("AKIA1"), apiKey("api-1"))
+	path := filepath.Join(dir, "kek")
+	before, _ := os.ReadFile(path)
+	if err := s.RevokeKey(t.Context(), "AKIA1", born); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(next, []byte(strings.Repeat("5a", 32)), 0o600); err != nil {
+	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ReplaceKEK(t.Context(), next); err != nil {
-		t.Fatal(err)
+	if _, err := s.Keys(t.Context()); err != nil {
+		t.Errorf("a key-encryption key is asked for without a sealed secret: %v", err)
 	}
-	if _, err := s.Keys(t.Context()); !errors.Is(err, store.ErrWrongKEK) {
-		t.Errorf("the old one still opens: %v", err)
+	add(t, s, accessKey("AKIA2"))
+	after, err := os.ReadFile(path)
+	if err != nil || string(after) == string(before) {
+		t.Errorf("the key-encryption key is the old one; error %v", err)
 	}
-	got, err := open(t, store.Options{Dir: dir, KEK: next}).Keys(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if got, err := s.Keys(t.Context()); err != nil || len(got) != 3 {
+		t.Errorf("%d keys, error %v", len(got), err)
 	}
-	diff(t, "keys", want, got)
 }
 
 func TestSecretsOpenForTheirOwnKeyOnly(t *testing.T) {
