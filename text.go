@@ -78,17 +78,35 @@ func (t Text) String() string {
 // Clone returns a copy of t that the caller owns.
 func (t Text) Clone() Text { return append(Text(nil), t...) }
 
-// Blank reports whether t is empty or holds nothing but white space, escaped
-// or not. Bedrock refuses such a text.
+// Blank reports whether t is empty or holds nothing but ASCII white space,
+// escaped or not. Bedrock refuses such a text.
 func (t Text) Blank() bool {
-	for i := 0; i < len(t); i++ {
-		switch c := t[i]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-		case c == '\\' && i+1 < len(t) && (t[i+1] == 'n' || t[i+1] == 't' || t[i+1] == 'r'):
-			i++
-		default:
+	for len(t) > 0 {
+		n := blankPrefix(t)
+		if n == 0 {
 			return false
 		}
+		t = t[n:]
 	}
 	return true
+}
+
+// blankPrefix is the length of the white space character, escaped or not,
+// with which t begins; 0 if it begins with anything else.
+func blankPrefix(t Text) int {
+	switch {
+	case t[0] == ' ' || t[0] >= '\t' && t[0] <= '\r':
+		return 1
+	case t[0] != '\\' || len(t) < 2:
+		return 0
+	case t[1] == 'n' || t[1] == 't' || t[1] == 'r' || t[1] == 'f':
+		return 2
+	case t[1] != 'u' || len(t) < 6:
+		return 0
+	}
+	switch string(t[2:6]) {
+	case "0020", "0009", "000a", "000A", "000b", "000B", "000c", "000C", "000d", "000D":
+		return 6
+	}
+	return 0
 }
