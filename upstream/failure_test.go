@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,12 +25,13 @@ func TestACutAnywhereIsNeverACleanEnd(t *testing.T) {
 		for name, framing := range framings {
 			t.Run(name, func(t *testing.T) {
 				whole := s.answer(true, framing)
-				var reply outcroptest.Reply
-				fake := outcroptest.NewEngine(t, func(outcroptest.Call) outcroptest.Reply { return reply })
+				var reply atomic.Pointer[outcroptest.Reply]
+				fake := outcroptest.NewEngine(t, func(outcroptest.Call) outcroptest.Reply { return *reply.Load() })
 				e := s.engine(t, upstream.Server{URL: fake.URL})
 				// Behind the end marker nothing is missing any more.
 				for n := range len(strings.TrimRight(s.stream, "\r\n")) {
-					reply = whole.CutAt(n)
+					cut := whole.CutAt(n)
+					reply.Store(&cut)
 					var g outcroptest.Grammar
 					_, err := e.Invoke(t.Context(), s.request("q", true), &g)
 					checkCut(t, n, &g, err)
@@ -59,11 +61,12 @@ func TestACutUnaryAnswerSendsNothing(t *testing.T) {
 	eachSpeaker(t, func(t *testing.T, s *speaker) {
 		for _, framing := range []outcroptest.Framing{outcroptest.FramingLength, outcroptest.FramingChunked, outcroptest.FramingClose} {
 			whole := s.answer(false, framing)
-			var reply outcroptest.Reply
-			fake := outcroptest.NewEngine(t, func(outcroptest.Call) outcroptest.Reply { return reply })
+			var reply atomic.Pointer[outcroptest.Reply]
+			fake := outcroptest.NewEngine(t, func(outcroptest.Call) outcroptest.Reply { return *reply.Load() })
 			e := s.engine(t, upstream.Server{URL: fake.URL})
 			for n := range len(s.unary) {
-				reply = whole.CutAt(n)
+				cut := whole.CutAt(n)
+				reply.Store(&cut)
 				var g outcroptest.Grammar
 				_, err := e.Invoke(t.Context(), s.request("q", false), &g)
 				if !errors.Is(err, outcrop.CodeModelError) || g.Events() > 0 {

@@ -1,9 +1,12 @@
 package upstream_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/outcrop/outcrop"
@@ -266,4 +269,45 @@ func TestClaudeBetasBecomeAHeader(t *testing.T) {
 	if call.Header.Get("anthropic-beta") != "a-1,b-2" || string(call.Body) != `{"model":"m","max_tokens":100,"messages":[]}` {
 		t.Errorf("call is %s %s", call.Header, call.Body)
 	}
+}
+
+// Invocations that are cancelled at any moment leave the others alone: no
+// buffer and no connection is shared between two of them.
+func TestCancelledNeighboursDoNotDisturb(t *testing.T) {
+	eachSpeaker(t, func(t *testing.T, s *speaker) {
+		fake := outcroptest.NewEngine(t, func(c outcroptest.Call) outcroptest.Reply {
+			r := s.answer(isStream(c), outcroptest.FramingChunked)
+			r.Piece = 150
+			return r
+		})
+		e := s.engine(t, upstream.Server{URL: fake.URL})
+		var want outcroptest.Grammar
+		if _, err := e.Invoke(t.Context(), s.request("q", true), &want); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for worker := range 6 {
+			all.Go(func() {
+				for i := range 25 {
+					ctx, cancel := context.WithCancel(t.Context())
+					n := 0
+					var g outcroptest.Grammar
+					_, err := e.Invoke(ctx, s.request("q", true), sinkFunc(func(ev outcrop.Event) error {
+						if n++; worker%2 == 0 && n == i%9+1 {
+							cancel()
+						}
+						return g.Send(ev)
+					}))
+					cancel()
+					if worker%2 == 1 && (err != nil || !bytes.Equal(g.Text(), want.Text())) {
+						t.Errorf("%v, %q", err, g.Text())
+					}
+					if err != nil && !errors.Is(err, context.Canceled) {
+						t.Errorf("%v", err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
 }
