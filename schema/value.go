@@ -229,3 +229,15 @@ func decimal(r *big.Rat) json.Number {
 	places, _ := r.FloatPrec()
 	return json.Number(r.FloatString(places))
 }
+
+// texts returns the strings of an array.
+func texts(v any) []string {
+	a, _ := v.([]any)
+	var all []string
+	for _, e := range a {
+		if s, ok := e.(string); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
