@@ -44,6 +44,8 @@ type Config struct {
 	Compat string `yaml:"compat" default:"lenient" enum:"lenient|strict" since:"0.1"`
 	// Who may call. auto: holders of a key, or anybody as long as there is no key and listen is a loopback address. open: anybody, on loopback only. required: only holders of a key.
 	Keys string `yaml:"keys" default:"auto" enum:"auto|open|required" reload:"restart" since:"0.1" aka:"auth"`
+	// Names by which callers may address the server, as in their Host header. Without any: every name, but only those of loopback as long as anybody may call, so that no web page can reach the server through a name of its own.
+	Hosts []string `yaml:"hosts" form:"word" reload:"restart" since:"0.1" aka:"allowed_hosts host_names"`
 	// Bounds on what callers may take.
 	Limits Limits `yaml:"limits" since:"0.1"`
 	// The log on standard error.

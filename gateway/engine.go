@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/config"
@@ -62,7 +63,23 @@ func (f *fleet) anthropic(e *config.Engine) (engine, error) {
 }
 
 func (f *fleet) bedrock(card *outcrop.Card, e *config.Engine) (engine, error) {
-	return engine{}, fmt.Errorf("TODO")
+	c := upstream.BedrockConfig{
+		Server: server(e), Model: e.Model, Region: e.Region,
+		AccessKey: e.AccessKey.Value(), SecretKey: upstream.Secret(e.SecretKey.Value()),
+		SessionToken: upstream.Secret(e.SessionToken.Value()), Bearer: upstream.Secret(e.Bearer.Value()),
+	}
+	if c.Model == "" {
+		c.Model = card.ID
+	}
+	if c.Region == "" {
+		c.Region = f.config.Region
+	}
+	m, err := upstream.NewBedrock(c)
+	if err != nil {
+		return engine{}, err
+	}
+	f.close = append(f.close, m.Close)
+	return engine{m, m, slices.Clone(every)}, nil
 }
 
 func server(e *config.Engine) upstream.Server {

@@ -42,7 +42,8 @@ type Server struct {
 	engines  atomic.Pointer[fleet]
 	http     *http.Server
 	listener net.Listener
-	open     bool
+	open     bool  // anybody may call
+	keysSeen int64 // version of the keys in force; of Run's goroutine alone
 	draining atomic.Bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/outcrop/outcrop/config"
 	"github.com/outcrop/outcrop/controlapi"
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/store"
@@ -30,12 +31,41 @@ func (s *Server) openState() error {
 
 // identify sets up who may call.
 func (s *Server) identify() error {
-	s.who = identity.New(identity.Options{Region: s.config.Region})
-	if err := s.loadKeys(context.Background()); err != nil {
+	ctx := context.Background()
+	version, err := s.state.Version(ctx) // read first: what changes in between is seen as a change
+	if err != nil {
+		return fmt.Errorf("cannot read the keys: %w", err)
+	}
+	s.keysSeen = version
+	open, err := s.withoutKeys(ctx)
+	if err != nil {
 		return err
 	}
-	s.open = s.who.Open()
-	return nil
+	s.who = identity.New(identity.Options{Region: s.config.Region, Hosts: hosts(s.config, open)})
+	s.open = open
+	return s.loadKeys(ctx)
+}
+
+// withoutKeys reports whether anybody may call.
+func (s *Server) withoutKeys(ctx context.Context) (bool, error) {
+	if s.config.Keys != "auto" {
+		return s.config.Keys == "open", nil
+	}
+	keys, err := s.state.ListKeys(ctx)
+	if err != nil {
+		return false, fmt.Errorf("cannot read the keys: %w", err)
+	}
+	return len(keys) == 0, nil
+}
+
+// hosts are the names by which callers may address the server. While anybody
+// may call, only those of this machine are: a web page whose own name was made
+// to point here is then refused.
+func hosts(c *config.Config, open bool) []string {
+	if len(c.Hosts) > 0 || !open {
+		return c.Hosts
+	}
+	return []string{"localhost", "127.0.0.1", "[::1]", "host.docker.internal"}
 }
 
 // loadKeys takes over the keys as they are stored now.
@@ -60,7 +90,6 @@ func (s *Server) loadKeys(ctx context.Context) error {
 func (s *Server) watchKeys(ctx context.Context) {
 	tick := time.NewTicker(keysEvery)
 	defer tick.Stop()
-	seen, _ := s.state.Version(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,14 +97,14 @@ func (s *Server) watchKeys(ctx context.Context) {
 		case <-tick.C:
 		}
 		now, err := s.state.Version(ctx)
-		if err != nil || now == seen {
+		if err != nil || now == s.keysSeen {
 			continue
 		}
 		if err := s.loadKeys(ctx); err != nil {
 			s.logger.Error("keys not reloaded", "reason", err.Error())
 			continue
 		}
-		seen = now
+		s.keysSeen = now
 		s.logger.Info("keys reloaded")
 	}
 }
