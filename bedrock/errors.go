@@ -120,7 +120,7 @@ func appendOriginal(dst []byte, e *outcrop.Error) []byte {
 	}
 	if e.Original != "" && e.Code == outcrop.CodeModelStream {
 		dst = append(dst, `,"originalMessage":"`...)
-		dst = append(outcrop.AppendQuote(dst, e.Original), '"')
+		dst = append(outcrop.AppendQuote(dst, short(e.Original)), '"')
 	}
 	return dst
 }

@@ -115,21 +115,39 @@ func appendCachePoint(dst []byte, ttl outcrop.Text) []byte {
 	return append(dst, "}}"...)
 }
 
-// appendDocument gives a document without a name one, since Bedrock demands
-// it.
 func appendDocument(dst []byte, m *outcrop.Media) []byte {
 	dst = append(append(dst, `{"document":{"format":"`...), m.Format...)
-	dst = append(dst, `","name":"`...)
-	if len(m.Name) == 0 {
-		dst = append(dst, "document"...)
-	}
-	dst = append(append(dst, m.Name...), `","source":{"`...)
+	dst = appendName(append(dst, `","name":"`...), m.Name)
+	dst = append(dst, `","source":{"`...)
 	if len(m.Base64) > 0 {
 		dst = append(append(dst, `bytes":"`...), m.Base64...)
 	} else {
 		dst = append(append(dst, `text":"`...), m.Text...)
 	}
 	return append(dst, `"}}}`...)
+}
+
+// maxName is how long the name of a document may be.
+const maxName = 200
+
+// appendName appends a document's name. Other dialects allow what Bedrock
+// refuses; it becomes hyphens, and a document without a name gets one.
+func appendName(dst []byte, name outcrop.Text) []byte {
+	if len(name) == 0 {
+		return append(dst, "document"...)
+	}
+	s := name.String()
+	if len(s) <= maxName && documentName(s) {
+		return append(dst, name...)
+	}
+	for i := range min(len(s), maxName) {
+		if c := s[i]; nameByte(c) {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '-')
+		}
+	}
+	return dst
 }
 
 func appendToolResult(dst []byte, r *outcrop.ToolResult) []byte {
