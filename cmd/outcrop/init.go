@@ -3,4 +3,3 @@ package main
 import "github.com/spf13/cobra"
 
 func newInit() *cobra.Command { return &cobra.Command{Use: "init"} }
-func newSim() *cobra.Command  { return &cobra.Command{Use: "sim"} }
