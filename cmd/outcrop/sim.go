@@ -54,15 +54,17 @@ func (s *simulator) run(c *cobra.Command) error {
 		return failed(err)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "simulated engine ready on http://%s/v1\n", listener.Addr())
-	stop := context.AfterFunc(c.Context(), func() {
+	drained := make(chan struct{})
+	context.AfterFunc(c.Context(), func() {
+		defer close(drained)
 		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 		defer cancel()
 		_ = server.Shutdown(ctx)
 	})
-	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return failed(err)
 	}
+	<-drained
 	return nil
 }
 
