@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -172,25 +171,19 @@ func configuration(mock string) string {
 
 var secrets = regexp.MustCompile(`(AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|AWS_BEARER_TOKEN_BEDROCK)=(\S+)`)
 
-// addKey makes a key for the load generator.
+// addKey makes an access key and an API key for the load generator.
 func addKey(ctx context.Context, binary, data string) (k credential, err error) {
-	out, err := exec.CommandContext(ctx, binary, "keys", "add", "--name", "bench", "--data", data).CombinedOutput()
-	if err != nil {
-		return k, fmt.Errorf("outcrop keys add: %w\n%s", err, out)
-	}
-	lines := bufio.NewScanner(strings.NewReader(string(out)))
-	for lines.Scan() {
-		for _, m := range secrets.FindAllStringSubmatch(lines.Text(), -1) {
-			switch m[1] {
-			case "AWS_ACCESS_KEY_ID":
-				k.access = m[2]
-			case "AWS_SECRET_ACCESS_KEY":
-				k.secret = m[2]
-			case "AWS_BEARER_TOKEN_BEDROCK":
-				k.bearer = m[2]
-			}
+	found := map[string]string{}
+	for _, kind := range []string{"access-key", "api-key"} {
+		out, err := exec.CommandContext(ctx, binary, "keys", "add", "--kind", kind, "--name", "bench", "--data", data).CombinedOutput()
+		if err != nil {
+			return k, fmt.Errorf("outcrop keys add: %w\n%s", err, out)
+		}
+		for _, m := range secrets.FindAllStringSubmatch(string(out), -1) {
+			found[m[1]] = m[2]
 		}
 	}
+	k = credential{found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"], found["AWS_BEARER_TOKEN_BEDROCK"]}
 	if k.access == "" || k.secret == "" || k.bearer == "" {
 		return k, errors.New("outcrop keys add shows no environment variables to use")
 	}
