@@ -335,6 +335,9 @@ func (d *Decoder) openBlock(b block, out outcrop.Sink) error {
 	}
 	e := outcrop.Event{Kind: outcrop.EventBlockStart, Block: d.kind, Index: d.index}
 	if d.kind == outcrop.BlockToolUse {
+		if len(b.id) == 0 || len(b.name) == 0 {
+			return errAnswer()
+		}
 		e.ID, e.Name = b.id, b.name
 		d.tokens = true
 	}

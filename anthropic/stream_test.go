@@ -117,6 +117,7 @@ func TestMalformedStreams(t *testing.T) {
 		"control byte":     {start, wholeStream[1], strings.Replace(wholeStream[2], "Hi", "\x01", 1)},
 		"bad escape":       {start, wholeStream[1], strings.Replace(wholeStream[2], "Hi", `\q`, 1)},
 		"bad UTF-8":        {start, wholeStream[1], strings.Replace(wholeStream[2], "Hi", "\xff", 1)},
+		"nameless tool":    {start, `{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"i"}}`},
 		"negative count":   {strings.Replace(start, "12", "-12", 1)},
 		"fantastic count":  {strings.Replace(start, "12", "99999999999999999", 1)},
 	} {

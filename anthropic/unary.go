@@ -20,7 +20,7 @@ func (d *Decoder) Answer(body []byte, out outcrop.Sink) error {
 		return errAnswer()
 	}
 	for _, v := range blocks {
-		if b, ok := parseBlock(v); !ok || b.kind == nil {
+		if b, ok := parseBlock(v); !ok || b.kind == nil || kindOf(b.kind) == outcrop.BlockToolUse && (len(b.id) == 0 || len(b.name) == 0) {
 			return errAnswer()
 		}
 	}
@@ -95,7 +95,7 @@ func (d *Decoder) NativeAnswer(body []byte, out outcrop.Sink) error {
 // and counts its tokens. Pings stay behind: Bedrock sends none.
 func (d *Decoder) NativeEvent(data []byte, out outcrop.Sink) error {
 	e, ok := parse(data)
-	if !ok {
+	if !ok || !jsonscan.Valid(data) {
 		return errAnswer()
 	}
 	switch string(e.kind) {

@@ -85,7 +85,11 @@ func (d *bedrockDecoder) outcome() outcome {
 func (d *bedrockDecoder) answer(body []byte, out outcrop.Sink) error {
 	switch {
 	case d.native == 0:
-		return d.d.Answer(body, out)
+		d.order.out = out
+		if err := d.d.Answer(body, &d.order); err != nil {
+			return err
+		}
+		return d.order.release()
 	case d.invoke():
 		if !jsonscan.Valid(body) {
 			return errMalformed()
@@ -260,6 +264,9 @@ func (o *ordered) Send(e outcrop.Event) error {
 	case outcrop.EventStart:
 		o.started = true
 	case outcrop.EventBlockStart:
+		if e.Block == outcrop.BlockToolUse && (len(e.ID) == 0 || len(e.Name) == 0) {
+			return errMalformed()
+		}
 		if err := o.close(); err != nil {
 			return err
 		}
