@@ -124,8 +124,7 @@ func (f *frame) line(b []byte) error {
 }
 
 func (f *frame) size(b []byte) error {
-	digits, _, _ := bytes.Cut(b, []byte{';'})
-	digits = bytes.TrimRight(digits, " \t")
+	digits, _, _ := bytes.Cut(bytes.TrimRight(b, " \t"), []byte{';'})
 	if len(digits) == 0 || len(digits) > 8 {
 		return malformed("a chunk's size is no number, or too large")
 	}

@@ -24,8 +24,9 @@ type conn struct {
 	host   *Host
 	stream net.Conn         // plain or TLS
 	raw    net.Conn         // below stream
-	tcp    *net.TCPConn     // stream, if it is one
-	fd     syscall.RawConn  // of tcp, to peek at; nil if that is not possible
+	plain  bool             // there is no TLS: stream is raw
+	writev bool             // the kernel takes head and body of a request as they lie
+	fd     syscall.RawConn  // of raw, to peek at; nil if that is not possible
 	peek   func(fd uintptr) // sets silent
 	silent bool
 	since  time.Time // idle since
@@ -51,11 +52,11 @@ type conn struct {
 }
 
 func newConn(h *Host, stream, raw net.Conn) *conn {
-	c := &conn{host: h, stream: stream, raw: raw}
+	c := &conn{host: h, stream: stream, raw: raw, plain: stream == raw}
 	c.kill = c.close
-	if tcp, ok := stream.(*net.TCPConn); ok {
-		c.tcp = tcp
-		c.watch()
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		c.writev = c.plain
+		c.watch(tcp)
 	}
 	return c
 }
@@ -79,7 +80,7 @@ func (c *conn) arm(now time.Time, d time.Duration) error {
 		return c.set(c.due)
 	}
 	c.due = now.Add(d)
-	if c.tcp != nil && !c.armed.After(c.due) && c.armed.Sub(now) >= d/2 {
+	if !c.armed.After(c.due) && c.armed.Sub(now) >= d/2 {
 		return nil
 	}
 	return c.set(c.due)
@@ -100,7 +101,7 @@ func (c *conn) early(err error) bool {
 func (c *conn) send(req *Request) error {
 	c.out = req.appendHead(c.out[:0], c.host)
 	c.pieces = [2][]byte{c.out, req.Body}
-	if c.tcp == nil && len(req.Body) <= joinSize {
+	if !c.writev && len(req.Body) <= joinSize {
 		c.out = append(c.out, req.Body...)
 		c.pieces = [2][]byte{c.out, nil}
 	}
@@ -190,6 +191,28 @@ func (c *conn) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+var past = time.Unix(1, 0)
+
+// quiet reports whether the idle connection is as it should be: open, and with
+// nothing to read. What an engine sent without being asked must never become
+// the answer to the next request.
+func (c *conn) quiet() bool {
+	if !c.noInput() {
+		return false
+	}
+	if c.plain {
+		return true
+	}
+	// This also makes arm set a deadline of its own, which TLS needs: it
+	// cannot go on after a write that ran out of time too early.
+	if c.set(past) != nil {
+		return false
+	}
+	var b [1]byte // of what TLS has read ahead, for it can read no more
+	n, err := c.stream.Read(b[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // trim lets go of what a connection need not hold while it is idle.

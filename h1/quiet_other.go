@@ -2,8 +2,10 @@
 
 package h1
 
-func (c *conn) watch() {}
+import "net"
 
-// quiet cannot look at the connection here; a request that meets a closed one
-// is sent again.
-func (c *conn) quiet() bool { return true }
+func (c *conn) watch(*net.TCPConn) {}
+
+// noInput cannot look at the connection here; a request that meets a closed
+// one is sent again.
+func (c *conn) noInput() bool { return true }

@@ -2,11 +2,14 @@
 
 package h1
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
-// watch prepares quiet.
-func (c *conn) watch() {
-	fd, err := c.tcp.SyscallConn()
+// watch prepares noInput.
+func (c *conn) watch(tcp *net.TCPConn) {
+	fd, err := tcp.SyscallConn()
 	if err != nil {
 		return
 	}
@@ -18,10 +21,10 @@ func (c *conn) watch() {
 	}
 }
 
-// quiet peeks without blocking whether the idle connection is as it should be:
-// open, and with nothing to read. What an engine sent without being asked must
-// never become the answer to the next request.
-func (c *conn) quiet() bool {
+// noInput peeks, without blocking, whether the kernel has neither bytes nor an
+// end for this connection. Where it cannot look it says yes: a request that
+// meets a closed connection is sent again.
+func (c *conn) noInput() bool {
 	if c.fd == nil {
 		return true
 	}

@@ -85,10 +85,8 @@ func (r *Response) begin(req *Request, now time.Time) error {
 		return err
 	}
 	unsent := c.send(req)
-	if unsent != nil {
-		if r.explain(unsent) == ErrFirstByte || c.hurry() != nil {
-			return unsent
-		}
+	if unsent != nil && c.hurry() != nil {
+		return unsent
 	}
 	a, err := c.receive()
 	switch {
@@ -219,8 +217,12 @@ func (r *Response) wait(p []byte) (n int, err error) {
 	return n, r.explain(err)
 }
 
+// direct reports whether a read may go right into the caller's buffer. It
+// stops at the end of the body, so what the engine sent beyond that must show
+// in quiet.
 func (r *Response) direct(room int) bool {
-	return r.frame.at == inData && !r.frame.chunked && r.c.r == r.c.w && room >= bufferSize
+	c := r.c
+	return room >= bufferSize && c.plain && c.fd != nil && c.r == c.w && r.frame.at == inData && !r.frame.chunked
 }
 
 // Drain reads and drops the rest of the body, at most 4 KiB of it and for at
