@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 )
 
 // Llama is the dialect of Meta's Llama models.
@@ -33,7 +34,7 @@ const (
 // ignored. c keeps no reference to body.
 func (Llama) DecodeRequest(body []byte, strict bool) (c *outcrop.Conversation, hints []string, err error) {
 	var b llamaBody
-	if err := decode(body, &b, strict); err != nil {
+	if err := jsonbody.Decode(body, &b, strict); err != nil {
 		return nil, nil, err
 	}
 	if c, err = fromPrompt(b.Prompt); err != nil {
@@ -64,10 +65,10 @@ func (Llama) DecodeRequest(body []byte, strict bool) (c *outcrop.Conversation, h
 // fromPrompt makes a conversation of the prompt that a body must have.
 func fromPrompt(prompt *text) (*outcrop.Conversation, error) {
 	if prompt == nil {
-		return nil, missing("#", "prompt")
+		return nil, jsonbody.Missing("#", "prompt")
 	}
 	if len(*prompt) == 0 {
-		return nil, malformed("#/prompt: expected minLength: 1, actual: 0")
+		return nil, jsonbody.Malformed("#/prompt: expected minLength: 1, actual: 0")
 	}
 	return converse(*prompt), nil
 }
@@ -79,7 +80,7 @@ func addImages(c *outcrop.Conversation, images []text) error {
 		data, ok := base64Text(image)
 		format := imageFormat(data)
 		if !ok || format == "" {
-			return malformed(fmt.Sprintf("#/images/%d: not the base64 of a PNG, JPEG, GIF or WebP image", i))
+			return jsonbody.Malformed(fmt.Sprintf("#/images/%d: not the base64 of a PNG, JPEG, GIF or WebP image", i))
 		}
 		blocks = append(blocks, outcrop.Block{
 			Kind: outcrop.BlockImage, Media: &outcrop.Media{Format: format, Base64: data},

@@ -1,6 +1,9 @@
 package native
 
-import "github.com/outcrop/outcrop"
+import (
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
+)
 
 // Mistral is the dialect of the Mistral models that take a prompt. For those
 // that take messages see IsChat.
@@ -24,7 +27,7 @@ type mistralBody struct {
 // ignored. c keeps no reference to body.
 func (Mistral) DecodeRequest(body []byte, strict bool) (c *outcrop.Conversation, hints []string, err error) {
 	var b mistralBody
-	if err := decode(body, &b, strict); err != nil {
+	if err := jsonbody.Decode(body, &b, strict); err != nil {
 		return nil, nil, err
 	}
 	if c, err = fromPrompt(b.Prompt); err != nil {

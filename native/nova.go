@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 )
 
 // Nova is the dialect of Amazon Nova, messages-v1, which resembles Converse.
@@ -60,14 +61,14 @@ const novaVersion = "messages-v1"
 // ignored. c keeps no reference to body.
 func (Nova) DecodeRequest(body []byte, strict bool) (c *outcrop.Conversation, hints []string, err error) {
 	var b novaBody
-	if err := decode(body, &b, strict); err != nil {
+	if err := jsonbody.Decode(body, &b, strict); err != nil {
 		return nil, nil, err
 	}
 	switch {
 	case b.SchemaVersion != nil && string(*b.SchemaVersion) != novaVersion:
-		return nil, nil, notOneOf("#/schemaVersion", *b.SchemaVersion)
+		return nil, nil, jsonbody.NotOneOf("#/schemaVersion", outcrop.Text(*b.SchemaVersion))
 	case b.SchemaVersion == nil && strict:
-		return nil, nil, missing("#", "schemaVersion")
+		return nil, nil, jsonbody.Missing("#", "schemaVersion")
 	case b.SchemaVersion == nil:
 		hints = append(hints, "schemaVersion is missing: taken as "+novaVersion)
 	}
@@ -88,7 +89,7 @@ func (b *novaBody) system(c *outcrop.Conversation) error {
 			return err
 		}
 		if block.Kind != outcrop.BlockText && block.Kind != outcrop.BlockCachePoint {
-			return missing(at, "text")
+			return jsonbody.Missing(at, "text")
 		}
 		c.System = append(c.System, block)
 	}
@@ -132,7 +133,7 @@ func (b *novaBody) tools(c *outcrop.Conversation) error {
 		return nil
 	}
 	if len(b.Tools.Tools) == 0 {
-		return malformed("#/toolConfig/tools: minimum item count: 1, found: 0")
+		return jsonbody.Malformed("#/toolConfig/tools: minimum item count: 1, found: 0")
 	}
 	for i := range b.Tools.Tools {
 		tool, err := b.Tools.Tools[i].tool(fmt.Sprintf("#/toolConfig/tools/%d", i))
@@ -154,19 +155,19 @@ func (t *novaTool) tool(at string) (outcrop.Tool, error) {
 	case t.CachePoint != nil && t.Spec == nil:
 		return outcrop.Tool{CachePoint: true}, nil
 	case t.Spec == nil:
-		return outcrop.Tool{}, missing(at, "toolSpec")
+		return outcrop.Tool{}, jsonbody.Missing(at, "toolSpec")
 	case t.CachePoint != nil:
-		return outcrop.Tool{}, malformed(at + ": extraneous key [cachePoint] is not permitted")
+		return outcrop.Tool{}, jsonbody.Malformed(at + ": extraneous key [cachePoint] is not permitted")
 	case len(t.Spec.Name) == 0:
-		return outcrop.Tool{}, missing(at+"/toolSpec", "name")
+		return outcrop.Tool{}, jsonbody.Missing(at+"/toolSpec", "name")
 	}
 	schema := t.Spec.Schema.JSON
 	if schema == nil {
-		return outcrop.Tool{}, missing(at+"/toolSpec/inputSchema", "json")
+		return outcrop.Tool{}, jsonbody.Missing(at+"/toolSpec/inputSchema", "json")
 	}
 	if schema.Kind() != '{' {
-		wrong := mismatch{"JSONObject", schema.Kind()}
-		return outcrop.Tool{}, malformed(at + "/toolSpec/inputSchema/json: " + wrong.Error())
+		wrong := jsonbody.Mismatch{Want: "JSONObject", Have: schema.Kind()}
+		return outcrop.Tool{}, jsonbody.Malformed(at + "/toolSpec/inputSchema/json: " + wrong.Error())
 	}
 	checked, err := document(at+"/toolSpec/inputSchema/json", schema)
 	return outcrop.Tool{
@@ -194,12 +195,12 @@ func (c *novaChoice) choice(at string) (outcrop.ToolChoice, error) {
 		return choice, oneKey(at, set)
 	}
 	if c.Tool != nil && len(c.Tool.Name) == 0 {
-		return choice, missing(at+"/tool", "name")
+		return choice, jsonbody.Missing(at+"/tool", "name")
 	}
 	return choice, nil
 }
 
 // oneKey returns the error for a union in which not exactly one key is set.
 func oneKey(at string, set int) error {
-	return malformed(fmt.Sprintf("%s: exactly one key must be set, found: %d", at, set))
+	return jsonbody.Malformed(fmt.Sprintf("%s: exactly one key must be set, found: %d", at, set))
 }

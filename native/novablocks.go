@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 )
 
 type novaMessage struct {
@@ -63,10 +64,10 @@ type novaReasoning struct {
 
 func (b *novaBody) messages(c *outcrop.Conversation) error {
 	if b.Messages == nil {
-		return missing("#", "messages")
+		return jsonbody.Missing("#", "messages")
 	}
 	if len(b.Messages) == 0 {
-		return malformed("#/messages: minimum item count: 1, found: 0")
+		return jsonbody.Malformed("#/messages: minimum item count: 1, found: 0")
 	}
 	last := outcrop.RoleAssistant
 	for i := range b.Messages {
@@ -100,12 +101,12 @@ func (m *novaMessage) message(at string) (outcrop.Message, error) {
 	case "assistant":
 		to.Role = outcrop.RoleAssistant
 	case "":
-		return to, missing(at, "role")
+		return to, jsonbody.Missing(at, "role")
 	default:
-		return to, notOneOf(at+"/role", m.Role)
+		return to, jsonbody.NotOneOf(at+"/role", outcrop.Text(m.Role))
 	}
 	if len(m.Content) == 0 {
-		return to, malformed(at + "/content: minimum item count: 1, found: 0")
+		return to, jsonbody.Malformed(at + "/content: minimum item count: 1, found: 0")
 	}
 	var err error
 	to.Content, err = blocks(at+"/content", m.Content, to.Role)
@@ -123,7 +124,7 @@ func blocks(at string, from []novaBlock, role outcrop.Role) ([]outcrop.Block, er
 			return nil, err
 		}
 		if !belongs(block.Kind, role) || from[i].JSON != nil && role != 0 {
-			return nil, malformed(at + ": the content is not permitted here")
+			return nil, jsonbody.Malformed(at + ": the content is not permitted here")
 		}
 		to = append(to, block)
 	}
@@ -152,7 +153,7 @@ func (b *novaBlock) block(at string) (outcrop.Block, error) {
 	}
 	switch {
 	case b.Text != nil && len(*b.Text) == 0:
-		return outcrop.Block{}, malformed(at + "/text: expected minLength: 1, actual: 0")
+		return outcrop.Block{}, jsonbody.Malformed(at + "/text: expected minLength: 1, actual: 0")
 	case b.Text != nil:
 		return outcrop.Block{Kind: outcrop.BlockText, Text: outcrop.Text(*b.Text)}, nil
 	case b.JSON != nil:
@@ -171,7 +172,7 @@ func (b *novaBlock) block(at string) (outcrop.Block, error) {
 	case b.Reasoning != nil:
 		return b.Reasoning.block(at + "/reasoningContent")
 	}
-	return outcrop.Block{}, malformed(at + ": video is not supported")
+	return outcrop.Block{}, jsonbody.Malformed(at + ": video is not supported")
 }
 
 // set counts the members that are there.
@@ -192,9 +193,9 @@ func (m *novaMedia) image(at string) (outcrop.Block, error) {
 	switch string(m.Format) {
 	case "png", "jpeg", "gif", "webp":
 	case "":
-		return outcrop.Block{}, missing(at, "format")
+		return outcrop.Block{}, jsonbody.Missing(at, "format")
 	default:
-		return outcrop.Block{}, notOneOf(at+"/format", m.Format)
+		return outcrop.Block{}, jsonbody.NotOneOf(at+"/format", outcrop.Text(m.Format))
 	}
 	data, err := m.bytes(at)
 	media := &outcrop.Media{Format: string(m.Format), Base64: data}
@@ -204,13 +205,13 @@ func (m *novaMedia) image(at string) (outcrop.Block, error) {
 func (m *novaMedia) bytes(at string) (outcrop.Text, error) {
 	switch {
 	case m.Source.S3 != nil:
-		return nil, malformed(at + "/source/s3Location: S3 locations are not supported, send bytes")
+		return nil, jsonbody.Malformed(at + "/source/s3Location: S3 locations are not supported, send bytes")
 	case m.Source.Bytes == nil:
-		return nil, missing(at+"/source", "bytes")
+		return nil, jsonbody.Missing(at+"/source", "bytes")
 	}
 	data, ok := base64Text(m.Source.Bytes)
 	if !ok {
-		return nil, malformed(at + "/source/bytes: not valid base64")
+		return nil, jsonbody.Malformed(at + "/source/bytes: not valid base64")
 	}
 	return data, nil
 }
@@ -219,12 +220,12 @@ func (m *novaMedia) document(at string) (outcrop.Block, error) {
 	switch string(m.Format) {
 	case "pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md":
 	case "":
-		return outcrop.Block{}, missing(at, "format")
+		return outcrop.Block{}, jsonbody.Missing(at, "format")
 	default:
-		return outcrop.Block{}, notOneOf(at+"/format", m.Format)
+		return outcrop.Block{}, jsonbody.NotOneOf(at+"/format", outcrop.Text(m.Format))
 	}
 	if len(m.Name) == 0 {
-		return outcrop.Block{}, missing(at, "name")
+		return outcrop.Block{}, jsonbody.Missing(at, "name")
 	}
 	media := &outcrop.Media{Format: string(m.Format), Name: outcrop.Text(m.Name)}
 	block := outcrop.Block{Kind: outcrop.BlockDocument, Media: media}
@@ -240,11 +241,11 @@ func (m *novaMedia) document(at string) (outcrop.Block, error) {
 func (u *novaUse) block(at string) (outcrop.Block, error) {
 	switch {
 	case len(u.ID) == 0:
-		return outcrop.Block{}, missing(at, "toolUseId")
+		return outcrop.Block{}, jsonbody.Missing(at, "toolUseId")
 	case len(u.Name) == 0:
-		return outcrop.Block{}, missing(at, "name")
+		return outcrop.Block{}, jsonbody.Missing(at, "name")
 	case u.Input == nil:
-		return outcrop.Block{}, missing(at, "input")
+		return outcrop.Block{}, jsonbody.Missing(at, "input")
 	}
 	input, err := document(at+"/input", u.Input)
 	use := &outcrop.ToolUse{ID: outcrop.Text(u.ID), Name: outcrop.Text(u.Name), Input: input}
@@ -253,7 +254,7 @@ func (u *novaUse) block(at string) (outcrop.Block, error) {
 
 func (r *novaResult) block(at string) (outcrop.Block, error) {
 	if len(r.ID) == 0 {
-		return outcrop.Block{}, missing(at, "toolUseId")
+		return outcrop.Block{}, jsonbody.Missing(at, "toolUseId")
 	}
 	result := &outcrop.ToolResult{ID: outcrop.Text(r.ID)}
 	if r.Status != nil {
@@ -262,7 +263,7 @@ func (r *novaResult) block(at string) (outcrop.Block, error) {
 		case "error":
 			result.Error = true
 		default:
-			return outcrop.Block{}, notOneOf(at+"/status", *r.Status)
+			return outcrop.Block{}, jsonbody.NotOneOf(at+"/status", outcrop.Text(*r.Status))
 		}
 	}
 	var err error
@@ -281,7 +282,7 @@ func (r *novaReasoning) block(at string) (outcrop.Block, error) {
 	}
 	data, ok := base64Text(r.Redacted)
 	if !ok {
-		return outcrop.Block{}, malformed(at + "/redactedContent: not valid base64")
+		return outcrop.Block{}, jsonbody.Malformed(at + "/redactedContent: not valid base64")
 	}
 	return outcrop.Block{Kind: outcrop.BlockRedacted, Text: data}, nil
 }

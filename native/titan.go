@@ -1,6 +1,9 @@
 package native
 
-import "github.com/outcrop/outcrop"
+import (
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
+)
 
 // Titan is the dialect of Amazon Titan Text.
 type Titan struct{}
@@ -25,14 +28,14 @@ const titanTokens = 512
 // body.
 func (Titan) DecodeRequest(body []byte, strict bool) (c *outcrop.Conversation, hints []string, err error) {
 	var b titanBody
-	if err := decode(body, &b, strict); err != nil {
+	if err := jsonbody.Decode(body, &b, strict); err != nil {
 		return nil, nil, err
 	}
 	if b.InputText == nil {
-		return nil, nil, missing("#", "inputText")
+		return nil, nil, jsonbody.Missing("#", "inputText")
 	}
 	if len(*b.InputText) == 0 {
-		return nil, nil, malformed("#/inputText: expected minLength: 1, actual: 0")
+		return nil, nil, jsonbody.Malformed("#/inputText: expected minLength: 1, actual: 0")
 	}
 	const at = "#/textGenerationConfig"
 	c = &outcrop.Conversation{}

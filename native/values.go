@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 	"github.com/outcrop/outcrop/jsonscan"
 )
 
@@ -24,7 +25,7 @@ func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		return err
 	}
 	if v.Kind() != '"' {
-		return &mismatch{"String", v.Kind()}
+		return &jsonbody.Mismatch{Want: "String", Have: v.Kind()}
 	}
 	*t = append(text{}, v[1:len(v)-1]...)
 	return nil
@@ -36,7 +37,7 @@ func (n *number) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		return err
 	}
 	if v.Kind() != '0' {
-		return &mismatch{"Number", v.Kind()}
+		return &jsonbody.Mismatch{Want: "Number", Have: v.Kind()}
 	}
 	*n = bytes.Clone(v)
 	return nil
@@ -49,10 +50,10 @@ func (n number) within(at string, least, most float64) (outcrop.Number, error) {
 	}
 	f, err := strconv.ParseFloat(string(n), 64)
 	if err != nil || f > most {
-		return nil, malformed(fmt.Sprintf("%s: %s is not less or equal to %g", at, shorten(string(n)), most))
+		return nil, jsonbody.Malformed(fmt.Sprintf("%s: %s is not less or equal to %g", at, jsonbody.Shorten(string(n)), most))
 	}
 	if f < least {
-		return nil, malformed(fmt.Sprintf("%s: %s is not greater or equal to %g", at, shorten(string(n)), least))
+		return nil, jsonbody.Malformed(fmt.Sprintf("%s: %s is not greater or equal to %g", at, jsonbody.Shorten(string(n)), least))
 	}
 	return outcrop.Number(n), nil
 }
@@ -64,7 +65,7 @@ func limit(at string, n *int, otherwise int) (int, error) {
 		return otherwise, nil
 	}
 	if *n < 1 {
-		return 0, malformed(fmt.Sprintf("%s: %d is not greater or equal to 1", at, *n))
+		return 0, jsonbody.Malformed(fmt.Sprintf("%s: %d is not greater or equal to 1", at, *n))
 	}
 	return *n, nil
 }
@@ -73,7 +74,7 @@ func stopSequences(at string, stops []text) ([]outcrop.Text, error) {
 	var all []outcrop.Text
 	for i, s := range stops {
 		if len(s) == 0 {
-			return nil, malformed(fmt.Sprintf("%s/%d: expected minLength: 1, actual: 0", at, i))
+			return nil, jsonbody.Malformed(fmt.Sprintf("%s/%d: expected minLength: 1, actual: 0", at, i))
 		}
 		all = append(all, outcrop.Text(s))
 	}
@@ -86,7 +87,7 @@ func document(at string, v jsontext.Value) (outcrop.JSON, error) {
 		return nil, nil
 	}
 	if !jsonscan.Valid(v) {
-		return nil, malformed(at + ": nested too deeply")
+		return nil, jsonbody.Malformed(at + ": nested too deeply")
 	}
 	return outcrop.JSON(v), nil
 }

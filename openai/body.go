@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/outcrop/outcrop/jsonbody"
 )
 
 // A chatBody is a chat completion request as a caller of InvokeModel writes it.
@@ -136,7 +138,7 @@ func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	case '"':
 		*t = append(text{}, v[1:len(v)-1]...)
 	default:
-		return &mismatch{"String", v.Kind()}
+		return &jsonbody.Mismatch{Want: "String", Have: v.Kind()}
 	}
 	return nil
 }
@@ -152,7 +154,7 @@ func (n *number) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	case '0':
 		*n = bytes.Clone(v)
 	default:
-		return &mismatch{"Number", v.Kind()}
+		return &jsonbody.Mismatch{Want: "Number", Have: v.Kind()}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 	"github.com/outcrop/outcrop/jsonscan"
 )
 
@@ -22,7 +23,7 @@ import (
 // messages, so there are never hints. c keeps no reference to body.
 func DecodeRequest(body []byte, strict bool) (c *outcrop.Conversation, hints []string, err error) {
 	var b chatBody
-	if err := decode(body, &b, strict); err != nil {
+	if err := jsonbody.Decode(body, &b, strict); err != nil {
 		return nil, nil, err
 	}
 	c = &outcrop.Conversation{}
@@ -46,12 +47,12 @@ func (b *chatBody) inference(c *outcrop.Conversation) error {
 			continue
 		}
 		if *limit.value < 1 {
-			return malformed(fmt.Sprintf("#/%s: %d is not greater or equal to 1", limit.key, *limit.value))
+			return jsonbody.Malformed(fmt.Sprintf("#/%s: %d is not greater or equal to 1", limit.key, *limit.value))
 		}
 		if limit.key != "n" {
 			in.MaxTokens = *limit.value
 		} else if *limit.value > 1 {
-			return malformed(fmt.Sprintf("#/n: %d is not less or equal to 1", *limit.value))
+			return jsonbody.Malformed(fmt.Sprintf("#/n: %d is not less or equal to 1", *limit.value))
 		}
 	}
 	in.Temperature = outcrop.Number(b.Temperature)
@@ -59,7 +60,7 @@ func (b *chatBody) inference(c *outcrop.Conversation) error {
 	in.TopK = outcrop.Number(b.TopK)
 	for _, stop := range b.Stop {
 		if len(stop) == 0 {
-			return malformed("#/stop: expected minLength: 1, actual: 0")
+			return jsonbody.Malformed("#/stop: expected minLength: 1, actual: 0")
 		}
 		in.Stop = append(in.Stop, outcrop.Text(stop))
 	}
@@ -79,9 +80,9 @@ func checkRange(b *chatBody) error {
 		f, err := strconv.ParseFloat(string(n.value), 64)
 		switch {
 		case err != nil || f > n.most:
-			return malformed(fmt.Sprintf("#/%s: %s is not less or equal to %g", n.key, shorten(string(n.value)), n.most))
+			return jsonbody.Malformed(fmt.Sprintf("#/%s: %s is not less or equal to %g", n.key, jsonbody.Shorten(string(n.value)), n.most))
 		case f < 0:
-			return malformed(fmt.Sprintf("#/%s: %s is not greater or equal to 0", n.key, shorten(string(n.value))))
+			return jsonbody.Malformed(fmt.Sprintf("#/%s: %s is not greater or equal to 0", n.key, jsonbody.Shorten(string(n.value))))
 		}
 	}
 	return nil
@@ -100,18 +101,18 @@ func (b *chatBody) tools(c *outcrop.Conversation) error {
 		case "function":
 			choice = outcrop.ToolChoice{Kind: outcrop.ToolChoiceTool, Name: outcrop.Text(b.ToolChoice.name)}
 		default:
-			return malformed("#/tool_choice: " + shorten(outcrop.Text(b.ToolChoice.word).String()) + " is not a valid enum value")
+			return jsonbody.NotOneOf("#/tool_choice", outcrop.Text(b.ToolChoice.word))
 		}
 	}
 	for i := range b.Tools {
 		t := &b.Tools[i]
 		at := fmt.Sprintf("#/tools/%d", i)
 		if string(t.Type) != "function" {
-			return malformed(at + "/type: " + shorten(outcrop.Text(t.Type).String()) + " is not a valid enum value")
+			return jsonbody.NotOneOf(at+"/type", outcrop.Text(t.Type))
 		}
 		f := &t.Function
 		if len(f.Name) == 0 {
-			return malformed(at + "/function: required key [name] not found")
+			return jsonbody.Missing(at+"/function", "name")
 		}
 		schema, err := object(at+"/function/parameters", f.Parameters)
 		if err != nil {
@@ -123,7 +124,7 @@ func (b *chatBody) tools(c *outcrop.Conversation) error {
 		})
 	}
 	if choice.Kind != outcrop.ToolChoiceNone && len(c.Tools) == 0 {
-		return malformed("#: required key [tools] not found")
+		return jsonbody.Missing("#", "tools")
 	}
 	c.ToolChoice = choice
 	return nil
@@ -136,10 +137,10 @@ func object(at string, v jsontext.Value) (outcrop.JSON, error) {
 		return nil, nil
 	}
 	if v.Kind() != '{' {
-		return nil, malformed(at + ": " + (&mismatch{"JSONObject", v.Kind()}).Error())
+		return nil, jsonbody.Malformed(at + ": " + (&jsonbody.Mismatch{Want: "JSONObject", Have: v.Kind()}).Error())
 	}
 	if !jsonscan.Valid(v) {
-		return nil, malformed(at + ": nested too deeply")
+		return nil, jsonbody.Malformed(at + ": nested too deeply")
 	}
 	return outcrop.JSON(v), nil
 }
@@ -155,7 +156,7 @@ func (b *chatBody) format(c *outcrop.Conversation) error {
 		c.Format = &outcrop.Format{Schema: outcrop.JSON(`{"type":"object"}`)}
 	case "json_schema":
 		if f.Schema == nil {
-			return malformed("#/response_format: required key [json_schema] not found")
+			return jsonbody.Missing("#/response_format", "json_schema")
 		}
 		schema, err := object("#/response_format/json_schema/schema", f.Schema.Schema)
 		if err != nil {
@@ -168,7 +169,7 @@ func (b *chatBody) format(c *outcrop.Conversation) error {
 			Name: outcrop.Text(f.Schema.Name), Description: outcrop.Text(f.Schema.Description), Schema: schema,
 		}
 	default:
-		return malformed("#/response_format/type: " + shorten(outcrop.Text(f.Type).String()) + " is not a valid enum value")
+		return jsonbody.NotOneOf("#/response_format/type", outcrop.Text(f.Type))
 	}
 	return nil
 }
@@ -189,7 +190,7 @@ func (b *chatBody) extra(c *outcrop.Conversation) error {
 			continue
 		}
 		if !jsonscan.Valid(m.value) {
-			return malformed("#/" + m.key + ": nested too deeply")
+			return jsonbody.Malformed("#/" + m.key + ": nested too deeply")
 		}
 		if len(dst) > 1 {
 			dst = append(dst, ',')

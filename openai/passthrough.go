@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 	"github.com/outcrop/outcrop/jsonscan"
 )
 
@@ -20,7 +21,7 @@ func AppendNative(dst, body []byte, o Options) ([]byte, error) {
 	dst = appendStream(dst, o)
 	s := jsonscan.Scanner{B: body}
 	if !s.Eat('{') {
-		return dst[:start], errBody()
+		return dst[:start], jsonbody.NoObject()
 	}
 	var ours replaced
 	from := -1 // of the run of members that goes over in one piece
@@ -29,7 +30,7 @@ func AppendNative(dst, body []byte, o Options) ([]byte, error) {
 		before := s.I
 		key, more, ok := s.Key(&n)
 		if !ok || !jsonscan.Clean(key) {
-			return dst[:start], errBody()
+			return dst[:start], jsonbody.NoObject()
 		}
 		cut := more && ours.has(key)
 		if from >= 0 && (cut || !more) {
@@ -40,18 +41,18 @@ func AppendNative(dst, body []byte, o Options) ([]byte, error) {
 			break
 		}
 		if ours.twice != "" {
-			return dst[:start], malformed("duplicate key [" + ours.twice + "]")
+			return dst[:start], jsonbody.Malformed("duplicate key [" + ours.twice + "]")
 		}
 		at := before
 		if _, ok = s.Value(); !ok {
-			return dst[:start], errBody()
+			return dst[:start], jsonbody.NoObject()
 		}
 		if from < 0 && !cut {
 			from = at
 		}
 	}
 	if !s.End() {
-		return dst[:start], errBody()
+		return dst[:start], jsonbody.NoObject()
 	}
 	return append(dst, '}'), nil
 }

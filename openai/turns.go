@@ -5,15 +5,16 @@ import (
 	"strings"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/jsonbody"
 	"github.com/outcrop/outcrop/jsonscan"
 )
 
 func (b *chatBody) messages(c *outcrop.Conversation) error {
 	if b.Messages == nil {
-		return malformed("#: required key [messages] not found")
+		return jsonbody.Missing("#", "messages")
 	}
 	if len(b.Messages) == 0 {
-		return malformed("#/messages: minimum item count: 1, found: 0")
+		return jsonbody.Malformed("#/messages: minimum item count: 1, found: 0")
 	}
 	for i := range b.Messages {
 		if err := b.Messages[i].turn(c, fmt.Sprintf("#/messages/%d", i)); err != nil {
@@ -43,9 +44,9 @@ func (m *message) turn(c *outcrop.Conversation, at string) error {
 		say(c, outcrop.RoleUser, blocks)
 		return err
 	case "":
-		return malformed(at + ": required key [role] not found")
+		return jsonbody.Missing(at, "role")
 	}
-	return malformed(at + "/role: " + shorten(outcrop.Text(m.Role).String()) + " is not a valid enum value")
+	return jsonbody.NotOneOf(at+"/role", outcrop.Text(m.Role))
 }
 
 // say adds blocks to the turn that is at hand, or begins the other's.
@@ -89,24 +90,24 @@ func (m *message) assistant(at string) ([]outcrop.Block, error) {
 
 func (t *toolCall) use(at string) (*outcrop.ToolUse, error) {
 	if len(t.ID) == 0 {
-		return nil, malformed(at + ": required key [id] not found")
+		return nil, jsonbody.Missing(at, "id")
 	}
 	if len(t.Function.Name) == 0 {
-		return nil, malformed(at + "/function: required key [name] not found")
+		return nil, jsonbody.Missing(at+"/function", "name")
 	}
 	input := outcrop.JSON(outcrop.Text(t.Function.Arguments).String())
 	if len(input) == 0 {
 		input = outcrop.JSON("{}")
 	}
 	if !jsonscan.Valid(input) {
-		return nil, malformed(at + "/function/arguments: not a valid JSON text")
+		return nil, jsonbody.Malformed(at + "/function/arguments: not a valid JSON text")
 	}
 	return &outcrop.ToolUse{ID: outcrop.Text(t.ID), Name: outcrop.Text(t.Function.Name), Input: input}, nil
 }
 
 func (m *message) result(at string) ([]outcrop.Block, error) {
 	if len(m.ToolCallID) == 0 {
-		return nil, malformed(at + ": required key [tool_call_id] not found")
+		return nil, jsonbody.Missing(at, "tool_call_id")
 	}
 	content, err := m.Content.blocks(at + "/content")
 	if err != nil {
@@ -142,7 +143,7 @@ func (c *content) blocks(at string) ([]outcrop.Block, error) {
 			}
 			blocks = append(blocks, outcrop.Block{Kind: outcrop.BlockDocument, Media: media})
 		default:
-			return nil, malformed(at + "/type: " + shorten(outcrop.Text(p.Type).String()) + " is not a valid enum value")
+			return nil, jsonbody.NotOneOf(at+"/type", outcrop.Text(p.Type))
 		}
 	}
 	return blocks, nil
@@ -162,11 +163,11 @@ var imageFormats = map[string]string{
 func (i *image) media(at string) (*outcrop.Media, error) {
 	kind, data, ok := dataURL(outcrop.Text(i.url).String())
 	if !ok {
-		return nil, malformed(at + ": only data: URLs with valid base64 are permitted")
+		return nil, jsonbody.Malformed(at + ": only data: URLs with valid base64 are permitted")
 	}
 	format, ok := imageFormats[kind]
 	if !ok {
-		return nil, malformed(at + ": " + shorten(kind) + " is not a valid enum value")
+		return nil, jsonbody.Malformed(at + ": " + jsonbody.Shorten(kind) + " is not a valid enum value")
 	}
 	return &outcrop.Media{Format: format, Base64: outcrop.Text(data)}, nil
 }
@@ -181,15 +182,15 @@ var documentFormats = map[string]string{
 
 func (p *contentPart) document(at string) (*outcrop.Media, error) {
 	if p.File == nil || len(p.File.Data) == 0 {
-		return nil, malformed(at + ": required key [file_data] not found")
+		return nil, jsonbody.Missing(at, "file_data")
 	}
 	kind, data, ok := dataURL(outcrop.Text(p.File.Data).String())
 	if !ok {
-		return nil, malformed(at + "/file_data: only data: URLs with valid base64 are permitted")
+		return nil, jsonbody.Malformed(at + "/file_data: only data: URLs with valid base64 are permitted")
 	}
 	format, ok := documentFormats[kind]
 	if !ok {
-		return nil, malformed(at + "/file_data: " + shorten(kind) + " is not a valid enum value")
+		return nil, jsonbody.Malformed(at + "/file_data: " + jsonbody.Shorten(kind) + " is not a valid enum value")
 	}
 	name := outcrop.Text(p.File.Name)
 	if len(name) == 0 {
