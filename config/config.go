@@ -128,8 +128,8 @@ type Reply struct {
 
 // A Fault is a failure that a simulated engine injects.
 type Fault struct {
-	// What happens. error: the call fails with code. delay: the answer begins later by delay. cut: the stream breaks after the given tokens. slow: each token takes delay longer.
-	Kind string `yaml:"kind" enum:"error|delay|cut|slow" need:"yes" since:"0.1" aka:"type"`
+	// What happens. error: the call fails with code. delay: the answer begins later by delay. cut: the stream breaks after the given tokens. slow: each token takes delay longer. malformed: the output is broken off JSON. hang: no answer comes.
+	Kind string `yaml:"kind" enum:"error|delay|cut|slow|malformed|hang" need:"yes" since:"0.1" aka:"type"`
 	// Share of the calls that are hit.
 	Rate Percent `yaml:"rate" default:"100%" since:"0.1" aka:"probability percent"`
 	// The exception of kind error, by its name in the API.
@@ -138,6 +138,8 @@ type Fault struct {
 	Delay time.Duration `yaml:"delay" max:"1h" since:"0.1" aka:"duration latency"`
 	// Tokens that kind cut lets pass.
 	Tokens int `yaml:"tokens" max:"1M" since:"0.1" aka:"after"`
+	// Calls that are hit at most; 0 sets no bound.
+	Times int `yaml:"times" default:"0" max:"1G" since:"0.1" aka:"count"`
 	// Hit only calls whose requestMetadata holds this entry, written key=value.
 	Metadata string `yaml:"metadata" form:"pair" since:"0.1"`
 }
@@ -221,8 +223,10 @@ type Engine struct {
 type Timeouts struct {
 	// For the connection, TLS included.
 	Connect time.Duration `yaml:"connect" default:"5s" min:"1ms" max:"10m" since:"0.1"`
-	// From the request to the first bytes of the answer.
+	// From the request to the first bytes of a streamed answer.
 	FirstToken time.Duration `yaml:"first_token" default:"120s" min:"1ms" max:"24h" since:"0.1" aka:"read request"`
+	// From the request to the first bytes of an answer that is not streamed, which come only once it is whole.
+	Answer time.Duration `yaml:"answer" default:"10m" min:"1ms" max:"24h" since:"0.1" aka:"total"`
 	// Between two pieces of the answer.
 	Idle time.Duration `yaml:"idle" default:"60s" min:"1ms" max:"24h" since:"0.1"`
 }

@@ -88,6 +88,6 @@ func server(e *config.Engine) upstream.Server {
 		headers[name] = upstream.Secret(value.Value())
 	}
 	return upstream.Server{Name: e.Name, URL: e.URL, Headers: headers, Timeouts: upstream.Timeouts{
-		Connect: e.Timeouts.Connect, FirstToken: e.Timeouts.FirstToken, Idle: e.Timeouts.Idle,
+		Connect: e.Timeouts.Connect, FirstToken: e.Timeouts.FirstToken, Answer: e.Timeouts.Answer, Idle: e.Timeouts.Idle,
 	}}
 }

@@ -33,7 +33,7 @@ func faults(configured []config.Fault) []sim.Fault {
 	for i, c := range configured {
 		key, value, _ := strings.Cut(c.Metadata, "=")
 		out[i] = sim.Fault{
-			Kind: sim.FaultKind(c.Kind), Rate: float64(c.Rate), Code: outcrop.Code(c.Code), Delay: c.Delay, Tokens: c.Tokens,
+			Kind: sim.FaultKind(c.Kind), Rate: float64(c.Rate), Code: outcrop.Code(c.Code), Delay: c.Delay, Tokens: c.Tokens, Times: c.Times,
 			Metadata: outcrop.Metadata{Key: key, Value: value},
 		}
 	}

@@ -53,6 +53,9 @@ func appendReceipt(b []byte, e *Entry) []byte {
 	if r.Simulated {
 		b = append(b, `,"simulated":true`...)
 	}
+	if r.Estimated {
+		b = append(b, `,"tokens_estimated":true`...)
+	}
 	if r.Attempts > 1 {
 		b = appendInt(b, "attempts", int64(r.Attempts))
 	}

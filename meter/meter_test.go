@@ -110,16 +110,20 @@ func TestQuietLevelsLogNoInvocations(t *testing.T) {
 }
 
 // stuck is a writer that never returns until it is released.
-type stuck struct{ release chan struct{} }
+type stuck struct {
+	release chan struct{}
+	out     *bytes.Buffer
+}
 
 func (s stuck) Write(b []byte) (int, error) {
 	<-s.release
-	return len(b), nil
+	return s.out.Write(b)
 }
 
 func TestStuckWriterNeitherBlocksCallersNorGrowsMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := stuck{make(chan struct{})}
+		var out bytes.Buffer
+		w := stuck{make(chan struct{}), &out}
 		log := meter.NewLog(w, meter.JSON, slog.LevelInfo)
 		ctx, cancel := context.WithCancel(t.Context())
 		go log.Run(ctx)
@@ -133,6 +137,9 @@ func TestStuckWriterNeitherBlocksCallersNorGrowsMemory(t *testing.T) {
 		close(w.release)
 		cancel()
 		synctest.Wait()
+		if size := out.Len(); size > 16<<20 || !strings.Contains(out.String(), "log lines dropped") {
+			t.Errorf("%d bytes were kept, and no loss was told of", size)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package runtimeapi
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -211,10 +212,14 @@ func (s *chunkStream) emit(chunk []byte) {
 	s.out = bedrock.AppendChunk(s.out, chunk)
 }
 
+var metricsMember = []byte(`"amazon-bedrock-invocationMetrics"`)
+
 // close ends the stream with the last chunk and the metrics in it.
 func (s *chunkStream) close() error {
 	if len(s.last) > 0 {
-		s.last = bedrock.AppendInvocationMetrics(s.last, s.receipt, s.elapsed())
+		if !bytes.Contains(s.last, metricsMember) { // an engine that is Bedrock has put them in itself
+			s.last = bedrock.AppendInvocationMetrics(s.last, s.receipt, s.elapsed())
+		}
 		s.out = bedrock.AppendChunk(s.out, s.last)
 	}
 	return s.wire.Write(s.out, true)
