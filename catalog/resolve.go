@@ -39,8 +39,10 @@ var geographies = []string{"us", "eu", "apac", "global", "jp", "au", "ca", "us-g
 // there are none.
 //
 // Every geography's prefix is taken in every region, and for every model.
+// System-defined profiles are the same for every account, so that the account
+// in their ARN may be any; account is for kinds of which there are none yet.
 // Plain ids and profile ids do not allocate.
-func (c *Catalog) Resolve(modelID, region, account string) (Resolution, error) {
+func (c *Catalog) Resolve(modelID, region, _ string) (Resolution, error) {
 	if card := c.cards[modelID]; card != nil {
 		return onDemand(card, modelID)
 	}
@@ -48,7 +50,7 @@ func (c *Catalog) Resolve(modelID, region, account string) (Resolution, error) {
 		return r, nil
 	}
 	if strings.HasPrefix(modelID, "arn:") {
-		return c.resolveARN(modelID, region, account)
+		return c.resolveARN(modelID, region)
 	}
 	if !outcrop.ValidModelID(modelID) {
 		return Resolution{}, malformed(modelID)
@@ -84,7 +86,7 @@ func provisionedOnly(card *outcrop.Card) bool {
 	return !slices.Contains(card.Inference, OnDemand) && !slices.Contains(card.Inference, InferenceProfile)
 }
 
-func (c *Catalog) resolveARN(name, region, account string) (Resolution, error) {
+func (c *Catalog) resolveARN(name, region string) (Resolution, error) {
 	a, ok := outcrop.ParseARN(name)
 	if !ok || !shaped(a) || len(name) > maxID {
 		return Resolution{}, malformed(name)
@@ -100,9 +102,6 @@ func (c *Catalog) resolveARN(name, region, account string) (Resolution, error) {
 		}
 		return onDemand(card, a.ID)
 	case "inference-profile":
-		if a.Account != account {
-			return Resolution{}, notFound(a, name)
-		}
 		if r, ok := c.profile(a.ID); ok {
 			return r, nil
 		}
