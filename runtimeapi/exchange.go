@@ -20,7 +20,7 @@ const maxKept = 1 << 20
 type exchange struct {
 	api    *API
 	call   *Call
-	wire   Wire
+	wire   brittleWire
 	target *Target
 
 	request  outcrop.Request
@@ -37,7 +37,7 @@ type exchange struct {
 }
 
 func (x *exchange) begin(a *API, call *Call, wire Wire) {
-	x.api, x.call, x.wire = a, call, wire
+	x.api, x.call, x.wire = a, call, brittleWire{Wire: wire}
 	x.request = outcrop.Request{
 		ID: call.RequestID, Operation: call.Operation, Principal: call.Principal,
 		ModelID: call.ModelID, Received: call.Received,
@@ -49,7 +49,7 @@ func (x *exchange) begin(a *API, call *Call, wire Wire) {
 
 func (x *exchange) release() {
 	pool := &x.api.pool
-	x.api, x.call, x.wire, x.target = nil, nil, nil, nil
+	x.api, x.call, x.wire, x.target = nil, nil, brittleWire{}, nil
 	x.request, x.native = outcrop.Request{}, outcrop.Native{}
 	x.converse.Reset()
 	if cap(x.out) > maxKept {
@@ -116,23 +116,51 @@ func (x *exchange) finish(ctx context.Context, err error) {
 const statusClientGone = 499
 
 func (x *exchange) fail(ctx context.Context, err error, entry *meter.Entry) {
-	if ctx.Err() != nil {
-		entry.Code, x.status = meter.CodeClientGone, statusClientGone
-		return
-	}
 	e := *AsError(err)
 	entry.Code, entry.Cause = e.Code, e.Cause
-	e.Code = bedrock.Modelled(x.call.Operation, e.Code)
-	if x.streamed {
-		x.out = bedrock.AppendException(x.out, &e, x.call.RequestID)
-		err = x.wire.Write(x.out, true)
-	} else {
-		x.status = bedrock.Status(e.Code)
-		err = WriteError(x.wire, &e, x.call.RequestID)
+	if ctx.Err() == nil && !x.wire.broken {
+		e.Code = bedrock.Modelled(x.call.Operation, e.Code)
+		x.tell(&e)
 	}
-	if err != nil {
+	if ctx.Err() != nil || x.wire.broken {
 		entry.Code, x.status = meter.CodeClientGone, statusClientGone
 	}
+}
+
+// tell answers with e, or ends the stream with it if there is one.
+func (x *exchange) tell(e *outcrop.Error) {
+	if x.streamed {
+		x.out = bedrock.AppendException(x.out, e, x.call.RequestID)
+		_ = x.wire.Write(x.out, true) // the wire knows that it broke
+		return
+	}
+	x.status = bedrock.Status(e.Code)
+	_ = WriteError(&x.wire, e, x.call.RequestID) // likewise
+}
+
+// A brittleWire is a wire that remembers that it broke: what was said on it
+// until then is unknown, and nothing more can be said.
+type brittleWire struct {
+	Wire
+	broken bool
+}
+
+// Answer implements Wire.
+func (w *brittleWire) Answer(status int, contentType string, fields []Field, body []byte) error {
+	return w.note(w.Wire.Answer(status, contentType, fields, body))
+}
+
+// Begin implements Wire.
+func (w *brittleWire) Begin(fields []Field) error { return w.note(w.Wire.Begin(fields)) }
+
+// Write implements Wire.
+func (w *brittleWire) Write(frames []byte, last bool) error {
+	return w.note(w.Wire.Write(frames, last))
+}
+
+func (w *brittleWire) note(err error) error {
+	w.broken = w.broken || err != nil
+	return err
 }
 
 // StatusOf is the HTTP status that goes with e.
