@@ -66,9 +66,9 @@ func (b *binder) setDerived(c *Config) {
 		}
 	}
 	for i := range c.Models {
-		used := map[string]bool{}
+		used := names{}
 		for _, e := range c.Models[i].Engines {
-			used[e.Name] = true
+			used[e.Name] = 1
 		}
 		for j := range c.Models[i].Engines {
 			b.deriveEngine(c, &c.Models[i], &c.Models[i].Engines[j], enginePath(i, j), used)
@@ -76,7 +76,7 @@ func (b *binder) setDerived(c *Config) {
 	}
 }
 
-func (b *binder) deriveEngine(c *Config, m *Model, e *Engine, at string, used map[string]bool) {
+func (b *binder) deriveEngine(c *Config, m *Model, e *Engine, at string, used names) {
 	switch e.Kind {
 	case KindSim:
 		b.inherit(at, "speed", func() { e.Speed = c.Sim.Speed })
@@ -90,7 +90,7 @@ func (b *binder) deriveEngine(c *Config, m *Model, e *Engine, at string, used ma
 	case KindAnthropic:
 		b.derive(at+".url", func() { e.URL = "https://api.anthropic.com" })
 	}
-	b.derive(at+".name", func() { e.Name = freeName(engineName(e), used) })
+	b.derive(at+".name", func() { e.Name = used.free(engineName(e)) })
 }
 
 // derive calls fill, unless the key has a value already.
@@ -123,11 +123,21 @@ func engineName(e *Engine) string {
 	return net.JoinHostPort(u.Hostname(), "80")
 }
 
-func freeName(name string, used map[string]bool) string {
-	free := name
-	for n := 2; used[free]; n++ {
-		free = fmt.Sprintf("%s#%d", name, n)
+// names are those in use, each with the last number given out behind it.
+type names map[string]int
+
+// free returns name, with a number behind it if it is in use, and takes it.
+func (n names) free(name string) string {
+	if _, used := n[name]; !used {
+		n[name] = 1
+		return name
 	}
-	used[free] = true
-	return free
+	for {
+		n[name]++
+		numbered := fmt.Sprintf("%s#%d", name, n[name])
+		if _, used := n[numbered]; !used {
+			n[numbered] = 1
+			return numbered
+		}
+	}
 }

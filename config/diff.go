@@ -129,9 +129,9 @@ func (l *leaves) value(v reflect.Value, at string, restart bool) {
 	case isGroup(t):
 		l.walk(v, at, restart)
 	case t.Kind() == reflect.Slice && isGroup(t.Elem()):
-		seen := map[string]bool{}
+		seen := names{}
 		for i := range v.Len() {
-			entry := at + "[" + freeName(entryName(v.Index(i), i), seen) + "]"
+			entry := at + "[" + seen.free(entryName(v.Index(i), i)) + "]"
 			l.add(entry, "listed", "", restart)
 			l.walk(v.Index(i), entry, restart)
 		}

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A field is one key of a struct of the configuration.
@@ -23,9 +24,21 @@ type field struct {
 	restart bool
 }
 
-// fieldsOf returns the keys of a struct type, in their order.
+// described caches fieldsOf by type.
+var described sync.Map
+
+// fieldsOf returns the keys of a struct type, in their order. The slice is
+// shared and must not be changed.
 func fieldsOf(t reflect.Type) []field {
-	var fields []field
+	if fields, ok := described.Load(t); ok {
+		return fields.([]field)
+	}
+	fields := describe(t)
+	described.Store(t, fields)
+	return fields
+}
+
+func describe(t reflect.Type) (fields []field) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("yaml")

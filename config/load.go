@@ -69,6 +69,9 @@ func (s Source) Load() (*Config, Problems) {
 	if s.Path != "" {
 		s.bindFile(b, c)
 	}
+	if b.nodes > maxNodes {
+		return nil, b.sorted()
+	}
 	env := environment(s.Env)
 	b.bindEnv(c, env)
 	b.bindFlags(c, s.Flags)
@@ -156,11 +159,9 @@ func tooWild(content []byte, lines []string) (line int, what string) {
 		if len(l) > 64<<10 {
 			return i + 1, "has a line of more than 64 KiB"
 		}
-		depth += strings.Count(l, "[") + strings.Count(l, "{")
-		if depth > 2000 {
+		if depth = brackets(l, depth); depth > maxDepth {
 			return i + 1, "has too many brackets"
 		}
-		depth = max(0, depth-strings.Count(l, "]")-strings.Count(l, "}"))
 		rest, marks := l, 0
 		for marks <= 100 && len(rest) > 0 && strings.ContainsRune(" -?!&:", rune(rest[0])) {
 			if rest[0] != ' ' {
@@ -173,6 +174,26 @@ func tooWild(content []byte, lines []string) (line int, what string) {
 		}
 	}
 	return 0, ""
+}
+
+// maxDepth is far deeper than any file that a person writes.
+const maxDepth = 1000
+
+// brackets returns how many brackets are open after a line, or maxDepth+1 as
+// soon as they are too many.
+func brackets(line string, open int) int {
+	for i := range len(line) {
+		switch line[i] {
+		case '[', '{':
+			open++
+		case ']', '}':
+			open = max(0, open-1)
+		}
+		if open > maxDepth {
+			return open
+		}
+	}
+	return open
 }
 
 func (b *binder) syntax(err error) {
