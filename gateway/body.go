@@ -73,6 +73,7 @@ func (s *bodies) read(r *http.Request, control *http.ResponseController) (*body,
 		return b, nil
 	}
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	b.expect(r.ContentLength)
 	for {
 		if err := b.grow(r.Context()); err != nil {
 			return b, err
@@ -87,10 +88,20 @@ func (s *bodies) read(r *http.Request, control *http.ResponseController) (*body,
 	}
 }
 
-// grow makes room for at least one more portion. What the sender announces is
-// never trusted for it: the buffer grows with what has come.
+// expect makes room for a small body of the announced length and for the end
+// behind it, so that a small request holds little memory while it runs. An
+// announced length is trusted for no more than a portion.
+func (b *body) expect(length int64) {
+	const least = 1 << 10
+	if size := max(length+1, least); size <= portion && int64(cap(b.bytes)) < size {
+		b.bytes = make([]byte, 0, size)
+	}
+}
+
+// grow makes room for more, unless there is some. The buffer grows with what
+// has come.
 func (b *body) grow(ctx context.Context) error {
-	if cap(b.bytes)-len(b.bytes) > portion/2 {
+	if cap(b.bytes) > len(b.bytes) {
 		return nil
 	}
 	size := max(2*cap(b.bytes), portion)
