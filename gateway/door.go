@@ -41,7 +41,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path := escapedPath(r)
 	if metricsapi.Serves(path) {
-		d.watch.ServeHTTP(w, r)
+		d.serveWatch(w, r)
 		return
 	}
 	body, err := d.bodies.read(r, http.NewResponseController(w))
@@ -73,6 +73,15 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, id, path string, bo
 	d.runtime.Serve(r.Context(), &call, runtimeapi.NewHTTPWire(w, d.patience))
 }
 
+// serveWatch answers those who watch the server. Nobody needs a body for that.
+func (d *door) serveWatch(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		hangUp(w, r)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d.patience)) // a server without deadlines has its own bounds
+	d.watch.ServeHTTP(w, r)
+}
+
 func (d *door) serveControl(w http.ResponseWriter, r *http.Request, id string, received time.Time, p *outcrop.Principal) {
 	if d.control.Serve(w, r, p, id) {
 		return
@@ -86,12 +95,23 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, id string, receive
 	e := runtimeapi.AsError(err)
 	status := runtimeapi.StatusOf(e)
 	if status == http.StatusBadRequest || status >= http.StatusInternalServerError {
-		w.Header().Set("Connection", "close")
+		hangUp(w, r)
 	}
 	_ = runtimeapi.WriteError(runtimeapi.NewHTTPWire(w, d.patience), e, id) // the caller may be gone; the record below stands either way
 	operation, modelID, _ := runtimeapi.ParsePath(escapedPath(r))
 	d.book.Record(&meter.Entry{Time: received, RequestID: id, Operation: operation, AskedModel: shortened(modelID),
 		Remote: r.RemoteAddr, Status: status, Code: e.Code, Cause: e.Cause, Duration: time.Since(received)})
+}
+
+// hangUp closes the connection once the answer is written. net/http would
+// first read what is left of the body, and wait for it without limit. HTTP/2
+// ends the stream alone.
+func hangUp(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor > 1 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a server without deadlines has its own bounds
 }
 
 // recoverPanic keeps a fault of one request from the others. The caller

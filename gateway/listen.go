@@ -14,19 +14,26 @@ type boundedListener struct {
 	net.Listener
 	perAddress int
 	slots      chan struct{}
+	closing    sync.Once
+	closed     chan struct{}
 	mu         sync.Mutex
 	open       map[netip.Addr]int
 }
 
 // bound wraps l; total and perAddress must be positive.
 func bound(l net.Listener, total, perAddress int) *boundedListener {
-	return &boundedListener{Listener: l, perAddress: perAddress, slots: make(chan struct{}, total), open: map[netip.Addr]int{}}
+	return &boundedListener{Listener: l, perAddress: perAddress, slots: make(chan struct{}, total),
+		closed: make(chan struct{}), open: map[netip.Addr]int{}}
 }
 
 // Accept implements net.Listener.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
-		l.slots <- struct{}{}
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
 		c, err := l.Listener.Accept()
 		if err != nil {
 			<-l.slots
@@ -39,6 +46,12 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		_ = c.Close()
 		<-l.slots
 	}
+}
+
+// Close implements net.Listener. It ends an Accept that waits for a slot, too.
+func (l *boundedListener) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 func (l *boundedListener) enter(a netip.Addr) bool {

@@ -107,8 +107,9 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler: handler, Protocols: protocols,
 		ReadHeaderTimeout: limits.HeaderTimeout, IdleTimeout: limits.IdleTimeout, MaxHeaderBytes: int(limits.Headers),
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: limits.StreamsPerConnection},
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // OPTIONS * is refused like every target that is no path
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: limits.StreamsPerConnection, WriteByteTimeout: limits.WriteTimeout},
+		ErrorLog:                     slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }
 

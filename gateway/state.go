@@ -78,7 +78,7 @@ func (s *Server) loadKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the keys: %w", err)
 	}
-	if len(keys) == 0 && s.config.Keys == "required" {
+	if len(keys) == 0 && !s.open {
 		keys = []identity.Key{{Revoked: time.Unix(1, 0)}} // one that opens nothing keeps the door shut
 	}
 	s.who.SetKeys(keys)
