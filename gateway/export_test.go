@@ -1,0 +1,9 @@
+package gateway
+
+import "net"
+
+// ListenOn makes the server serve l, within its bounds on connections, in
+// place of the address of its configuration.
+func (s *Server) ListenOn(l net.Listener) {
+	s.listener = bound(l, s.config.Limits.Connections, s.config.Limits.ConnectionsPerAddress)
+}
