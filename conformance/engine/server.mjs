@@ -90,6 +90,13 @@ function usageOf(result) {
 
 const finishOf = (result) => result.stopped_limit ? 'length' : result.tool_calls?.length ? 'tool_calls' : 'stop'
 
+// upToStop cuts the text at the first stop sequence: the addon leaves the
+// token in which it ends.
+function upToStop(text, stops) {
+  const ends = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0)
+  return ends.length ? text.slice(0, Math.min(...ends)) : text
+}
+
 async function complete(res, body) {
   const base = { id: 'chatcmpl-' + (++total.requests), created: Math.floor(Date.now() / 1000), model: id }
   const stream = new Stream(res, base)
@@ -106,7 +113,7 @@ async function complete(res, body) {
   const result = await run.promise
   const usage = usageOf(result), finish = finishOf(result)
   if (body.stream) return stream.end(finish, body.stream_options?.include_usage && usage)
-  const message = { role: 'assistant', content: result.content ?? result.text, tool_calls: result.tool_calls }
+  const message = { role: 'assistant', content: upToStop(result.content ?? result.text, [body.stop ?? []].flat()), tool_calls: result.tool_calls }
   send(res, 200, { ...base, object: 'chat.completion', usage, choices: [{ index: 0, finish_reason: finish, message }] })
 }
 
