@@ -29,94 +29,112 @@ type door struct {
 	log      *slog.Logger
 }
 
-// ServeHTTP implements http.Handler.
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	received := time.Now()
-	id := newRequestID()
-	w.Header()["X-Amzn-Requestid"] = []string{id}
-	defer d.recoverPanic(w, id)
-	if err := framing(r); err != nil {
-		d.refuse(w, r, id, received, err)
-		return
-	}
-	path := escapedPath(r)
-	if metricsapi.Serves(path) {
-		d.serveWatch(w, r)
-		return
-	}
-	body, err := d.bodies.read(r, http.NewResponseController(w))
-	defer body.release()
-	if err != nil {
-		d.refuse(w, r, id, received, err)
-		return
-	}
-	d.serve(w, r, id, path, body.bytes, received)
+// A visit is one request at the door.
+type visit struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	control  *http.ResponseController
+	id       string
+	received time.Time
+	path     string // escaped, as it was sent
 }
 
-func (d *door) serve(w http.ResponseWriter, r *http.Request, id, path string, body []byte, received time.Time) {
-	operation, modelID, isRuntime := runtimeapi.ParsePath(path)
-	isRuntime = isRuntime && r.Method == http.MethodPost
-	principal, err := d.authenticate(r, body, received, isRuntime)
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := visit{w: w, r: r, control: http.NewResponseController(w), id: newRequestID(), received: time.Now(), path: escapedPath(r)}
+	w.Header()["X-Amzn-Requestid"] = []string{v.id}
+	defer d.recoverPanic(v.id)
+	if err := framing(r); err != nil {
+		d.refuse(&v, err)
+		return
+	}
+	if metricsapi.Serves(v.path) {
+		d.serveWatch(&v)
+		return
+	}
+	body, err := d.bodies.read(r, v.control)
+	defer body.release()
 	if err != nil {
-		d.refuse(w, r, id, received, err)
+		d.refuse(&v, err)
+		return
+	}
+	d.serve(&v, body.bytes)
+}
+
+func (d *door) serve(v *visit, body []byte) {
+	operation, modelID, isRuntime := runtimeapi.ParsePath(v.path)
+	isRuntime = isRuntime && v.r.Method == http.MethodPost
+	principal, err := d.authenticate(v.r, body, v.received, isRuntime)
+	if err != nil {
+		d.refuse(v, err)
 		return
 	}
 	if !isRuntime {
-		d.serveControl(w, r, id, received, principal)
+		d.serveControl(v, principal)
 		return
 	}
 	call := runtimeapi.Call{
-		RequestID: id, Received: received, Principal: principal,
+		RequestID: v.id, Received: v.received, Principal: principal,
 		Operation: operation, ModelID: modelID, Body: body,
-		Header: callHeader(r.Header, operation), Remote: r.RemoteAddr, SDKAttempt: first(r.Header["Amz-Sdk-Request"]),
+		Header: callHeader(v.r.Header, operation), Remote: v.r.RemoteAddr, SDKAttempt: first(v.r.Header["Amz-Sdk-Request"]),
 	}
-	d.runtime.Serve(r.Context(), &call, runtimeapi.NewHTTPWire(w, d.patience))
+	d.runtime.Serve(v.r.Context(), &call, d.wire(v))
+}
+
+func (d *door) wire(v *visit) *runtimeapi.HTTPWire {
+	return runtimeapi.NewHTTPWire(v.w, v.control, d.patience)
 }
 
 // serveWatch answers those who watch the server. Nobody needs a body for that.
-func (d *door) serveWatch(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		hangUp(w, r)
+func (d *door) serveWatch(v *visit) {
+	if v.r.ContentLength != 0 {
+		v.hangUp()
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d.patience)) // a server without deadlines has its own bounds
-	d.watch.ServeHTTP(w, r)
+	d.bound(v)
+	d.watch.ServeHTTP(v.w, v.r)
 }
 
-func (d *door) serveControl(w http.ResponseWriter, r *http.Request, id string, received time.Time, p *outcrop.Principal) {
-	if d.control.Serve(w, r, p, id) {
+func (d *door) serveControl(v *visit, p *outcrop.Principal) {
+	d.bound(v)
+	if d.control.Serve(v.w, v.r, p, v.id) {
 		return
 	}
-	d.refuse(w, r, id, received, &outcrop.Error{Code: outcrop.CodeUnknownOperation, Message: "The requested operation is not known to this service."})
+	d.refuse(v, &outcrop.Error{Code: outcrop.CodeUnknownOperation, Message: "The requested operation is not known to this service."})
+}
+
+// bound limits how long the caller may take to read the answer.
+func (d *door) bound(v *visit) {
+	_ = v.control.SetWriteDeadline(time.Now().Add(d.patience)) // a server without deadlines has its own bounds
 }
 
 // refuse answers with err before any API has seen the request. What the body
 // still holds is not read: the connection is closed instead.
-func (d *door) refuse(w http.ResponseWriter, r *http.Request, id string, received time.Time, err error) {
+func (d *door) refuse(v *visit, err error) {
 	e := runtimeapi.AsError(err)
 	status := runtimeapi.StatusOf(e)
 	if status == http.StatusBadRequest || status >= http.StatusInternalServerError {
-		hangUp(w, r)
+		v.hangUp()
 	}
-	_ = runtimeapi.WriteError(runtimeapi.NewHTTPWire(w, d.patience), e, id) // the caller may be gone; the record below stands either way
-	operation, modelID, _ := runtimeapi.ParsePath(escapedPath(r))
-	d.book.Record(&meter.Entry{Time: received, RequestID: id, Operation: operation, AskedModel: shortened(modelID),
-		Remote: r.RemoteAddr, Status: status, Code: e.Code, Cause: e.Cause, Duration: time.Since(received)})
+	_ = runtimeapi.WriteError(d.wire(v), e, v.id) // the caller may be gone; the record below stands either way
+	operation, modelID, _ := runtimeapi.ParsePath(v.path)
+	d.book.Record(&meter.Entry{Time: v.received, RequestID: v.id, Operation: operation, AskedModel: shortened(modelID),
+		Remote: v.r.RemoteAddr, Status: status, Code: e.Code, Cause: e.Cause, Duration: time.Since(v.received)})
 }
 
 // hangUp closes the connection once the answer is written. net/http would
 // first read what is left of the body, and wait for it without limit. HTTP/2
 // ends the stream alone.
-func hangUp(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor > 1 {
+func (v *visit) hangUp() {
+	if v.r.ProtoMajor > 1 {
 		return
 	}
-	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a server without deadlines has its own bounds
+	v.w.Header().Set("Connection", "close")
+	_ = v.control.SetReadDeadline(time.Unix(1, 0)) // a server without deadlines has its own bounds
 }
 
 // recoverPanic keeps a fault of one request from the others. The caller
 // learns the request id, the log learns the rest.
-func (d *door) recoverPanic(w http.ResponseWriter, id string) {
+func (d *door) recoverPanic(id string) {
 	fault := recover()
 	if fault == nil {
 		return

@@ -13,6 +13,7 @@ import (
 const (
 	bufferSize  = 8 << 10
 	bodyRoom    = 4 << 10  // least room for the body behind the head; holds any line of framing
+	copySize    = 4 << 10  // bodies up to this are copied behind the head: that is cheaper than writev
 	joinSize    = 16 << 10 // bodies up to this are copied behind the head where writev is not to be had
 	keptRequest = 4 << 10  // bytes of a request that an idle connection may hold on to
 	lastWords   = time.Second
@@ -100,20 +101,26 @@ func (c *conn) early(err error) bool {
 // send writes the request, head and body together.
 func (c *conn) send(req *Request) error {
 	c.out = req.appendHead(c.out[:0], c.host)
-	c.pieces = [2][]byte{c.out, req.Body}
-	if !c.writev && len(req.Body) <= joinSize {
+	if len(req.Body) <= copySize || !c.writev && len(req.Body) <= joinSize {
 		c.out = append(c.out, req.Body...)
-		c.pieces = [2][]byte{c.out, nil}
+		return c.write(c.out)
 	}
+	c.pieces = [2][]byte{c.out, req.Body}
 	c.buffers = c.pieces[:]
-	if len(c.pieces[1]) == 0 {
-		c.buffers = c.pieces[:1]
-	}
 	_, err := c.buffers.WriteTo(c.stream)
 	for err != nil && c.early(err) {
 		_, err = c.buffers.WriteTo(c.stream)
 	}
 	c.pieces, c.buffers = [2][]byte{}, nil
+	return err
+}
+
+func (c *conn) write(b []byte) error {
+	n, err := c.stream.Write(b)
+	for err != nil && c.early(err) {
+		b = b[n:]
+		n, err = c.stream.Write(b)
+	}
 	return err
 }
 

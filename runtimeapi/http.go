@@ -15,10 +15,10 @@ type HTTPWire struct {
 	deadline time.Time
 }
 
-// NewHTTPWire returns a Wire that answers on w and waits at most patience for
-// a caller to take a write.
-func NewHTTPWire(w http.ResponseWriter, patience time.Duration) *HTTPWire {
-	return &HTTPWire{w: w, control: http.NewResponseController(w), patience: patience}
+// NewHTTPWire returns a Wire that answers on w, which control controls, and
+// waits at most patience for a caller to take a write.
+func NewHTTPWire(w http.ResponseWriter, control *http.ResponseController, patience time.Duration) *HTTPWire {
+	return &HTTPWire{w: w, control: control, patience: patience}
 }
 
 var (
@@ -72,9 +72,12 @@ func (h *HTTPWire) arm() {
 	_ = h.control.SetWriteDeadline(h.deadline) // a server without deadlines has its own bounds
 }
 
-// setFields sets response headers; names are in canonical form.
+// setFields sets response headers; names are in canonical form. The values
+// share one array.
 func setFields(header http.Header, fields []Field) {
-	for _, f := range fields {
-		header[f.Name] = []string{f.Value}
+	values := make([]string, len(fields))
+	for i, f := range fields {
+		values[i] = f.Value
+		header[f.Name] = values[i : i+1 : i+1]
 	}
 }

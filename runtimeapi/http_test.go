@@ -19,7 +19,7 @@ import (
 
 func TestHTTPWireAnswersAtOnceAndWhole(t *testing.T) {
 	w := httptest.NewRecorder()
-	err := runtimeapi.NewHTTPWire(w, time.Minute).Answer(424, "application/json", []runtimeapi.Field{{Name: "X-Amzn-Errortype", Value: "X"}}, []byte(`{"a":1}`))
+	err := runtimeapi.NewHTTPWire(w, http.NewResponseController(w), time.Minute).Answer(424, "application/json", []runtimeapi.Field{{Name: "X-Amzn-Errortype", Value: "X"}}, []byte(`{"a":1}`))
 	if err != nil || w.Code != 424 || w.Body.String() != `{"a":1}` {
 		t.Errorf("%v %d %s", err, w.Code, w.Body)
 	}
@@ -31,7 +31,7 @@ func TestHTTPWireAnswersAtOnceAndWhole(t *testing.T) {
 
 func TestHTTPWireStreams(t *testing.T) {
 	w := httptest.NewRecorder()
-	h := runtimeapi.NewHTTPWire(w, time.Minute)
+	h := runtimeapi.NewHTTPWire(w, http.NewResponseController(w), time.Minute)
 	if err := h.Begin([]runtimeapi.Field{{Name: "X-Amzn-Bedrock-Content-Type", Value: "application/json"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestACallerThatStopsReadingIsGivenUp(t *testing.T) {
 		done := make(chan struct{})
 		client := overPipe(t, func(w http.ResponseWriter, _ *http.Request) {
 			defer close(done)
-			h := runtimeapi.NewHTTPWire(w, patience)
+			h := runtimeapi.NewHTTPWire(w, http.NewResponseController(w), patience)
 			began := time.Now()
 			_ = h.Begin(nil)
 			for failed == nil {
@@ -105,7 +105,7 @@ func TestACallerThatReadsSlowlyIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const patience = 30 * time.Second
 		client := overPipe(t, func(w http.ResponseWriter, _ *http.Request) {
-			h := runtimeapi.NewHTTPWire(w, patience)
+			h := runtimeapi.NewHTTPWire(w, http.NewResponseController(w), patience)
 			_ = h.Begin(nil)
 			for i := range 20 {
 				if err := h.Write([]byte{'0' + byte(i%10)}, i == 19); err != nil {
