@@ -338,3 +338,15 @@ func addKey(t testing.TB, data string, key identity.Key) {
 		t.Fatal(err)
 	}
 }
+
+func revoke(t testing.TB, data, id string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Dir: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.RevokeKey(t.Context(), id, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
