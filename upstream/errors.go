@@ -90,9 +90,10 @@ func refused(name string, status int, words string, retryAfter time.Duration) *o
 	case status == http.StatusTooManyRequests:
 		e.Code, e.Message = outcrop.CodeThrottling, saysThrottled
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status < 400:
-		// The operator's fault, and not the caller's.
+		// The operator's fault, and not the caller's. The engine's words stay
+		// out of the log: some quote the key, or the prompt.
 		e.Code, e.Message = outcrop.CodeUnavailable, saysUnavailable
-		e.Cause = fmt.Errorf("engine %s answered with status %d: %s", name, status, words)
+		e.Cause = fmt.Errorf("engine %s answered with status %d", name, status)
 	case status == http.StatusRequestTimeout:
 		e.Code, e.Message = outcrop.CodeModelTimeout, saysTimeout
 	case status >= 500:

@@ -192,6 +192,20 @@ func TestErrorsOfTheEngine(t *testing.T) {
 	}
 }
 
+// TestWhatAnEngineQuotesStaysOutOfTheLog has an engine that refuses the
+// operator's key quote the key and the prompt. All of err is for the log.
+func TestWhatAnEngineQuotesStaysOutOfTheLog(t *testing.T) {
+	for _, status := range []int{401, 403, 302, 429, 500, 503} {
+		eachSpeaker(t, func(t *testing.T, s *speaker) {
+			e, _ := s.start(t, outcroptest.Reply{Status: status, Body: []byte(`{"error":{"message":"bad key sk-canary for canary prompt"}}`)})
+			_, err := e.Invoke(t.Context(), s.request("canary prompt", true), new(outcroptest.Grammar))
+			if err == nil || strings.Contains(err.Error(), "canary") {
+				t.Errorf("status %d: %v", status, err)
+			}
+		})
+	}
+}
+
 func TestRefusedAndUnreachableEnginesAreUnavailable(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
