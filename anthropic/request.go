@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strconv"
+	"strings"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/jsonscan"
@@ -358,7 +359,7 @@ func (w *writer) sort(f field) error {
 		w.extraTools = bytes.TrimSpace(inside[1 : len(inside)-1])
 		return nil
 	}
-	if printable(f.k) != name || w.conflicts(name) {
+	if printable(f.k) != name || w.conflicts(strings.ToLower(name)) {
 		return outcrop.Invalid("additionalModelRequestFields: the member " + printable(f.k) +
 			" conflicts with a member of the request. Remove it and try again.")
 	}
@@ -486,6 +487,13 @@ type native struct {
 	hasMax bool
 }
 
+// disguised reports whether k, which is none of the members that are not the
+// caller's to choose, is one for an engine whose JSON decoder does not regard
+// case, such as Go's.
+func disguised(k []byte) bool {
+	return bytes.EqualFold(k, []byte("model")) || bytes.EqualFold(k, []byte("stream")) || bytes.EqualFold(k, []byte("max_tokens"))
+}
+
 // take sorts one member; false if the body cannot pass.
 func (n *native) take(k, v []byte, o *Options) bool {
 	if !jsonscan.Clean(k) || bytes.IndexByte(k, '\\') >= 0 || n.count == maxMembers {
@@ -499,6 +507,10 @@ func (n *native) take(k, v []byte, o *Options) bool {
 		return true
 	case "max_tokens":
 		n.hasMax = true
+	default:
+		if disguised(k) {
+			return false
+		}
 	}
 	if o.Count && !oneOf(string(k), "messages", "system", "tools", "tool_choice", "thinking") {
 		return true

@@ -82,9 +82,23 @@ func TestNativeBodiesPassUntouchedButForWhatMustDiffer(t *testing.T) {
 	if want := `> {"model":"m\"","stream":true,"max_tokens":3,"messages":[ {"x": 1.50} ],"foo":null}`; err != nil || string(out) != want {
 		t.Errorf("got  %s\nwant %s (%v)", out, want, err)
 	}
-	for _, bad := range []string{``, `{`, `[]`, `{"a":1}x`, `{"a":1,"a":1}`, `{"mod\u0065l":"x"}`, `{"a":01}`, `{"anthropic_beta":[1]}`} {
+	for _, bad := range []string{``, `{`, `[]`, `{"a":1}x`, `{"a":1,"a":1}`, `{"mod\u0065l":"x"}`, `{"Model":"x"}`, `{"ſtream":true}`, `{"MAX_TOKENS":9}`, `{"a":01}`, `{"anthropic_beta":[1]}`} {
 		if _, _, err := anthropic.AppendNative(nil, []byte(bad), anthropic.Options{}); !errors.Is(err, outcrop.CodeValidation) {
 			t.Errorf("%s: got %v, want a ValidationException", bad, err)
+		}
+	}
+}
+
+// TestNoSpellingOfAnExtraFieldChoosesTheModel keeps out what an engine written
+// in Go would take for the model or the framing.
+func TestNoSpellingOfAnExtraFieldChoosesTheModel(t *testing.T) {
+	for _, name := range []string{"model", "Model", "STREAM", "ſtream", "Messages", `mod\u0065l`} {
+		c := &outcrop.Conversation{
+			Messages: []outcrop.Message{{Role: outcrop.RoleUser, Content: []outcrop.Block{{Kind: outcrop.BlockText, Text: outcrop.Text("Hi")}}}},
+			Extra:    outcrop.JSON(`{"` + name + `":true}`),
+		}
+		if out, _, err := anthropic.AppendRequest(nil, c, anthropic.Options{Model: "ours"}); !errors.Is(err, outcrop.CodeValidation) {
+			t.Errorf("%s: %s, error %v", name, out, err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"strings"
+
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/jsonscan"
 )
@@ -26,7 +28,7 @@ func appendExtra(dst []byte, c *outcrop.Conversation) ([]byte, error) {
 		if !more {
 			return dst, nil
 		}
-		name := outcrop.Text(key).String()
+		name := folded(outcrop.Text(key).String())
 		if seen[name] || !jsonscan.Clean(key) {
 			return dst, errExtra()
 		}
@@ -44,6 +46,10 @@ func appendExtra(dst []byte, c *outcrop.Conversation) ([]byte, error) {
 		dst = append(dst, value...)
 	}
 }
+
+// folded is the one spelling of all names that engines with a decoder that
+// does not regard case, such as Go's, take for the same.
+func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 func errExtra() error {
 	return outcrop.Invalid("The value at additionalModelRequestFields is not a valid JSON object, or has a member twice.")

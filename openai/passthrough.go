@@ -72,7 +72,9 @@ type replaced struct {
 	twice                  string // the one that was there already
 }
 
-// has reports whether the raw key is one of them, however it is escaped.
+// has reports whether the raw key is one of them, however it is escaped and in
+// whatever case: engines whose JSON decoder is Go's take "Model" for "model",
+// and of the two the last.
 func (r *replaced) has(key []byte) bool {
 	seen, name := r.member(key)
 	if seen == nil && bytes.IndexByte(key, '\\') >= 0 {
@@ -89,16 +91,18 @@ func (r *replaced) has(key []byte) bool {
 }
 
 func (r *replaced) member(key []byte) (seen *bool, name string) {
-	switch string(key) {
-	case "model":
+	switch {
+	case bytes.EqualFold(key, keyModel):
 		return &r.model, "model"
-	case "stream":
+	case bytes.EqualFold(key, keyStream):
 		return &r.stream, "stream"
-	case "stream_options":
+	case bytes.EqualFold(key, keyStreamOptions):
 		return &r.options, "stream_options"
 	}
 	return nil, ""
 }
+
+var keyModel, keyStream, keyStreamOptions = []byte("model"), []byte("stream"), []byte("stream_options")
 
 // A Native is what metering needs to know of an answer, or of one chunk of
 // it, that goes to the caller untouched.

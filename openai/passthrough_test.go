@@ -1,6 +1,7 @@
 package openai_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -45,6 +46,24 @@ func TestNativeBodiesThatAreNoObjectsAreRefused(t *testing.T) {
 		got, err := openai.AppendNative([]byte("kept"), []byte(body), openai.Options{Model: "e"})
 		if !errors.Is(err, outcrop.CodeValidation) || string(got) != "kept" {
 			t.Errorf("%.40s: got %s, error %v", body, got, err)
+		}
+	}
+}
+
+// TestNoSpellingChoosesTheModel reads the body as an engine written in Go does.
+func TestNoSpellingChoosesTheModel(t *testing.T) {
+	for _, name := range []string{"model", "Model", "MODEL", `\u004dodel`, `M\u006fdel`} {
+		got, err := openai.AppendNative(nil, []byte(`{"a":1,"`+name+`":"other","Stream":true,"\u017ftream_options":{}}`), openai.Options{Model: "ours"})
+		var read struct {
+			A      int
+			Model  string
+			Stream bool
+		}
+		if err != nil || json.Unmarshal(got, &read) != nil || read.Model != "ours" || read.Stream || read.A != 1 {
+			t.Errorf("%s became %s, error %v", name, got, err)
+		}
+		if _, err := openai.AppendNative(nil, []byte(`{"model":"a","`+name+`":"b"}`), openai.Options{}); !errors.Is(err, outcrop.CodeValidation) {
+			t.Errorf("%s twice: error %v", name, err)
 		}
 	}
 }
@@ -117,7 +136,7 @@ func withoutOurs(t *testing.T, body []byte) (members []string) {
 			return members
 		}
 		value, _ := s.Value()
-		switch name := outcrop.Text(key).String(); name {
+		switch name := outcrop.Text(key).String(); strings.ToLower(strings.ToUpper(name)) {
 		case "model", "stream", "stream_options":
 		default:
 			members = append(members, string(key)+":"+string(value))

@@ -65,6 +65,7 @@ func TestExtraFieldsCannotOverrideTheRequest(t *testing.T) {
 		`{"model":"other"}`, `{"messages":[]}`, `{"stream":true}`, `{"stream_options":{}}`, `{"mod\u0065l":"other"}`,
 		`{"max_tokens":1}`, `{"max_completion_tokens":1}`, `{"temperature":1}`, `{"top_p":1}`, `{"top_k":1}`, `{"stop":[]}`,
 		`{"tools":[]}`, `{"tool_choice":"auto"}`, `{"response_format":{}}`,
+		`{"Model":"other"}`, `{"MODEL":"other"}`, `{"\u017ftream":true}`, `{"Max_Tokens":1}`, `{"seed":1,"Seed":2}`,
 		`{"seed":1,"seed":2}`, `{"seed":1`, `{"seed":01}`, `[1]`, `"x"`,
 	} {
 		c := hello()
