@@ -239,6 +239,7 @@ func TestGoSDKKnowsTheErrors(t *testing.T) {
 }
 
 func TestGoSDKWaitsAsLongAsIsTold(t *testing.T) {
+	t.Setenv("AWS_NEW_RETRIES_2026", "true") // the SDK heeds the header only then
 	s := start(t, simulator())
 	_, err := runtimeOf(s, "a", "b", 1).Converse(t.Context(), withFault("ThrottlingException"))
 	var response *awshttp.ResponseError

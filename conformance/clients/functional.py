@@ -187,6 +187,7 @@ def check_model_ids_and_arns():
         HAIKU, "us." + HAIKU, "eu." + HAIKU, "apac." + HAIKU, "global." + HAIKU,
         "arn:aws:bedrock:us-east-1::foundation-model/" + HAIKU,
         "arn:aws:bedrock:us-east-1:000000000000:inference-profile/us." + HAIKU,
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us." + HAIKU,
     ]
     for name in names:
         true(text_of(ask(modelId=name)), f"no text from {name}")
@@ -200,7 +201,7 @@ def check_unknown_model_is_a_validation_error():
 
 
 def check_resources_that_do_not_exist_are_not_found():
-    for name in ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us." + HAIKU,
+    for name in ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.no.such-model-v1:0",
                  "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghij12"):
         fails("ResourceNotFoundException", ask, modelId=name)
 
