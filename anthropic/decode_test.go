@@ -72,6 +72,22 @@ func TestDecodeRefusesWithTheWordsOfTheService(t *testing.T) {
 	}
 }
 
+// TestArraysOfMoreElementsThanTheServiceTakesAreRefused keeps a body of empty
+// elements from costing many times its size.
+func TestArraysOfMoreElementsThanTheServiceTakesAreRefused(t *testing.T) {
+	many := strings.Repeat("{},", 100_000) + "{}"
+	for _, body := range []string{
+		`{"max_tokens":1,"messages":[` + many + `]}`,
+		`{"max_tokens":1,"messages":[{"role":"user","content":[` + many + `]}]}`,
+		`{"max_tokens":1,"messages":[{"role":"user","content":"x"}],"tools":[` + many + `]}`,
+	} {
+		_, _, err := anthropic.DecodeRequest([]byte(body), false)
+		if !errors.Is(err, outcrop.CodeValidation) || !strings.Contains(err.Error(), "at most 100000 items") {
+			t.Errorf("%.70s: %v", body, err)
+		}
+	}
+}
+
 func TestWhatBedrockRequiresIsDefaultedWithAHintUnlessStrict(t *testing.T) {
 	body := []byte(`{"messages":[{"role":"user","content":"x"}],"stream":true}`)
 	c, hints, err := anthropic.DecodeRequest(body, false)

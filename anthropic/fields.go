@@ -108,6 +108,11 @@ next:
 	return nil
 }
 
+// maxElements bounds how many elements an array may have, so that a body of
+// empty ones does not cost many times its size. It is the Messages API's limit
+// on messages [platform documentation, "Messages"].
+const maxElements = 100_000
+
 // elements splits the array v.
 func elements(v []byte) ([][]byte, error) {
 	s := jsonscan.Scanner{B: v}
@@ -122,6 +127,9 @@ func elements(v []byte) ([][]byte, error) {
 		}
 		if !more {
 			return all, nil
+		}
+		if n > maxElements {
+			return nil, fault(": List should have at most " + strconv.Itoa(maxElements) + " items")
 		}
 		e, ok := raw(&s)
 		if !ok {
