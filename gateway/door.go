@@ -1,8 +1,7 @@
 package gateway
 
 import (
-	"context"
-	"log/slog"
+	"fmt"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -26,7 +25,6 @@ type door struct {
 	control  *controlapi.API
 	watch    http.Handler
 	book     *meter.Book
-	log      *slog.Logger
 }
 
 // A visit is one request at the door.
@@ -43,7 +41,7 @@ type visit struct {
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := visit{w: w, r: r, control: http.NewResponseController(w), id: newRequestID(), received: time.Now(), path: escapedPath(r)}
 	w.Header()["X-Amzn-Requestid"] = []string{v.id}
-	defer d.recoverPanic(v.id)
+	defer d.recoverPanic(&v)
 	if err := framing(r); err != nil {
 		d.refuse(&v, err)
 		return
@@ -134,7 +132,7 @@ func (v *visit) hangUp() {
 
 // recoverPanic keeps a fault of one request from the others. The caller
 // learns the request id, the log learns the rest.
-func (d *door) recoverPanic(id string) {
+func (d *door) recoverPanic(v *visit) {
 	fault := recover()
 	if fault == nil {
 		return
@@ -142,9 +140,7 @@ func (d *door) recoverPanic(id string) {
 	if fault == http.ErrAbortHandler {
 		panic(fault)
 	}
-	d.log.LogAttrs(context.Background(), slog.LevelError, "panic", slog.String("request_id", id),
-		slog.Any("fault", fault), slog.String("stack", string(debug.Stack())))
-	panic(http.ErrAbortHandler)
+	d.refuse(v, fmt.Errorf("panic: %v\n%s", fault, debug.Stack()))
 }
 
 func callHeader(h http.Header, op outcrop.Operation) runtimeapi.Header {

@@ -172,3 +172,37 @@ func TestMetricsCountRefusalsUnderNoMadeUpModel(t *testing.T) {
 		}
 	}
 }
+
+func TestAFaultInTheDoorTellsTheRequestIDAlone(t *testing.T) {
+	h := newServer(t, load(t, fast))
+	h.Watch(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the secret of the house") }))
+	if err := h.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.URL = h.Server.URL()
+	h.run(t)
+	for protocol, transport := range protocols() {
+		client := newClient(t, transport)
+		r := h.ask(t, client, "GET", "/healthz", "")
+		id := r.header.Get("X-Amzn-Requestid")
+		if r.status != 500 || r.code() != "InternalServerException" || !strings.Contains(r.message(), id) || strings.Contains(r.body, "secret") {
+			t.Errorf("%s: %d %s", protocol, r.status, r.body)
+		}
+		if r := h.ask(t, client, "POST", conversePath, hello); r.status != 200 {
+			t.Errorf("%s: after it: %d %s", protocol, r.status, r.body)
+		}
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	faults := 0
+	for _, line := range h.log.lines(t, "invocation") {
+		cause, _ := line["cause"].(string)
+		if line["level"] == "ERROR" && strings.Contains(cause, "the secret of the house") && strings.Contains(cause, "door_test.go") {
+			faults++
+		}
+	}
+	if faults != 2 {
+		t.Errorf("%d faults in %s", faults, h.log)
+	}
+}

@@ -42,6 +42,8 @@ func (f *fleet) openAI(e *config.Engine) (engine, error) {
 		Quirks: openai.Options{
 			MaxCompletionTokens: e.Quirks.MaxTokens == "max_completion_tokens",
 			NoStreamOptions:     !e.Quirks.StreamUsage,
+			NoStrict:            !e.Quirks.Strict,
+			KeepReasoning:       e.Quirks.KeepReasoning,
 		},
 	})
 	if err != nil {

@@ -40,6 +40,9 @@ const (
 // fast is a configuration in which the simulator answers at once.
 const fast = "listen: 127.0.0.1:0\nsim: {speed: 0}\n"
 
+// engineSecrets are the environment of every configuration.
+var engineSecrets = []string{"ENGINE_ID=AKIAENGINE", "ENGINE_KEY=engine-secret"}
+
 // load loads a configuration whose data folder is a new one.
 func load(t testing.TB, yaml string) *config.Config {
 	t.Helper()
@@ -53,7 +56,7 @@ func loadAt(t testing.TB, yaml, data string) *config.Config {
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, problems := config.Load(file, nil, map[string]string{"data": data})
+	cfg, problems := config.Load(file, engineSecrets, map[string]string{"data": data})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -63,10 +66,11 @@ func loadAt(t testing.TB, yaml, data string) *config.Config {
 // A house is a running server.
 type house struct {
 	*gateway.Server
-	URL  string
-	data string
-	log  *output
-	stop func() error // ends Run and returns its error; safe to call again
+	URL   string
+	data  string
+	log   *output
+	stop  func() error // ends Run and returns its error; safe to call again
+	close func() error // after stop; safe to call again
 }
 
 // An output is a log that can be read while it is written.
@@ -111,12 +115,12 @@ func newServer(t testing.TB, cfg *config.Config) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.Server, h.close = s, sync.OnceValue(s.Close)
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := h.close(); err != nil {
 			t.Error(err)
 		}
 	})
-	h.Server = s
 	return h
 }
 

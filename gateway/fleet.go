@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/outcrop/outcrop"
@@ -35,11 +36,15 @@ func newFleet(cfg *config.Config) (*fleet, error) {
 		cards[i] = cfg.Models[i].Card()
 	}
 	f.catalog = f.catalog.Merge(cards)
-	if err := f.addConfigured(); err != nil {
+	err := f.addConfigured()
+	if err == nil {
+		err = f.addSimulated()
+	}
+	if err != nil {
 		f.retire()
 		return nil, err
 	}
-	return f, f.addSimulated()
+	return f, nil
 }
 
 // addConfigured builds the targets of the models in the file.
@@ -92,6 +97,9 @@ func (f *fleet) add(card *outcrop.Card, target *runtimeapi.Target, simulated boo
 // The pool stands in front of the engines, since another engine may be tried
 // only as long as nothing was sent.
 func (f *fleet) target(card *outcrop.Card, engines []config.Engine) (t *runtimeapi.Target, simulated bool, err error) {
+	if len(engines) > route.MaxEngines {
+		return nil, false, fmt.Errorf("model %s: %d engines, at most %d are supported", card.ID, len(engines), route.MaxEngines)
+	}
 	replicas := make([]route.Engine, len(engines))
 	simulated = true
 	for i := range engines {

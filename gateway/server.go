@@ -74,7 +74,7 @@ func (s *Server) wire() error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	book := meter.NewBook(s.log, registry)
 	s.http = s.newHTTP(&door{
-		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book, log: s.logger,
+		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book,
 		runtime: runtimeapi.New(s, book, runtimeapi.Options{
 			Region: s.config.Region, Strict: s.strict}),
 		control: controlapi.New(s.catalogue, s.config.Region),
@@ -195,6 +195,9 @@ func (s *Server) Reload(cfg *config.Config) ([]string, error) {
 
 // Close releases the server's state. It may be called without Run.
 func (s *Server) Close() error {
+	if s.listener != nil {
+		_ = s.listener.Close() // Run has closed it already, if it ran
+	}
 	if fleet := s.engines.Load(); fleet != nil {
 		fleet.retire()
 	}
