@@ -19,6 +19,7 @@ const (
 	CodeQuota               Code = "ServiceQuotaExceededException"
 	CodeUnavailable         Code = "ServiceUnavailableException"
 	CodeThrottling          Code = "ThrottlingException"
+	CodeTooManyTags         Code = "TooManyTagsException"
 	CodeValidation          Code = "ValidationException"
 	CodeUnknownOperation    Code = "UnknownOperationException"
 	CodeExpiredToken        Code = "ExpiredTokenException"

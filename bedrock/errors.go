@@ -12,7 +12,7 @@ import (
 // Bedrock doesn't know [BEDROCK.md 4.2].
 func Status(code outcrop.Code) int {
 	switch code {
-	case outcrop.CodeValidation, outcrop.CodeConflict, outcrop.CodeQuota, outcrop.CodeIncompleteSignature:
+	case outcrop.CodeValidation, outcrop.CodeConflict, outcrop.CodeQuota, outcrop.CodeTooManyTags, outcrop.CodeIncompleteSignature:
 		return 400
 	case outcrop.CodeAccessDenied, outcrop.CodeExpiredToken, outcrop.CodeInvalidSignature,
 		outcrop.CodeMissingToken, outcrop.CodeUnrecognizedClient:
