@@ -38,6 +38,8 @@ type Config struct {
 	Data string `yaml:"data" default:"outcrop-data" form:"path" flag:"data" reload:"restart" since:"0.1" aka:"data_dir datadir store storage"`
 	// File with the key that encrypts the secrets of access keys; kept apart from the data folder, a stolen folder gives no secret away. Without it a file in the data folder.
 	KEK string `yaml:"key_encryption_file" form:"path" reload:"restart" since:"0.1" aka:"kek kek_file"`
+	// Length of one month of a commitment to provisioned throughput.
+	CommitmentMonth time.Duration `yaml:"commitment_month" default:"720h" min:"1s" max:"8760h" reload:"restart" since:"0.2"`
 	// Certificate and key for HTTPS; without them the server speaks HTTP.
 	TLS TLS `yaml:"tls" reload:"restart" since:"0.1"`
 	// How to treat a body that lacks what AWS requires but has an obvious default: lenient fills it in and logs a hint, strict refuses it as AWS does.

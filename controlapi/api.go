@@ -1,18 +1,23 @@
 // Package controlapi is the door for the control plane: the operations that
-// tell of models. It speaks HTTP and decides nothing.
+// tell of models, that make, change and delete resources, and that tag them.
 package controlapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/bedrock"
 	"github.com/outcrop/outcrop/catalog"
+	"github.com/outcrop/outcrop/lifecycle"
+	"github.com/outcrop/outcrop/store"
 )
 
 // A View is what the API tells of. It is read-only.
@@ -23,57 +28,129 @@ type View struct {
 	Simulated func(id string) bool
 }
 
+// Resources is where the API keeps what callers create: a *store.Store, or
+// something that behaves as its methods of the same names. Nobody else may
+// change the resources of the API's kinds as long as the API is in use.
+type Resources interface {
+	Change(ctx context.Context, f func(*store.Tx) error) error
+	Look(ctx context.Context, f func(*store.Tx) error) error
+}
+
+// Options are the API's settings.
+type Options struct {
+	Region string // that the API plays
+	// Resources may be nil: the operations on resources are then not served.
+	Resources Resources
+	Terms     lifecycle.Terms // of commitments
+	// Sell decides whether delta more model units of the card can be sold.
+	// sold holds the units that are sold in all accounts, by the id of the
+	// card that they were bought of; it must not be changed or kept. largest
+	// is the largest delta that can be sold, 0 or more. Sell is called for one
+	// purchase at a time and must not block. nil sells ten units of each card.
+	Sell func(card *outcrop.Card, sold map[string]int, delta int) (largest int, ok bool)
+	// Provision brings about what p desires: DesiredModel and DesiredUnits.
+	// It is called once for each creation and update, and again after a
+	// restart if the process ended before it returned. An error makes p
+	// Failed; the message of an *outcrop.Error is told to the owner. It must
+	// return soon after ctx ends. nil does nothing.
+	Provision func(ctx context.Context, p outcrop.Provisioned) error
+	// Changed, if not nil, is told of all that is provisioned: at Start and
+	// after every change, in order, one call at a time. The slice is the
+	// callee's, sorted by ARN. It must not block and not call the API.
+	Changed func(all []outcrop.Provisioned)
+	// Patience is how long a call waits for a step that is under way; 0 means
+	// five seconds.
+	Patience time.Duration
+	Log      *slog.Logger // nil: nothing is logged
+}
+
 // An API serves the control plane's operations. It is safe for concurrent
 // use.
 type API struct {
 	view   func() View
 	region string
+	desk   *desk // nil without resources
 }
 
-// New returns an API that plays region and tells of what view returns. view
-// is called once for each request and must not block.
-func New(view func() View, region string) *API { return &API{view: view, region: region} }
+// New returns an API that tells of what view returns. view is called once for
+// each request and must not block. If the options have resources, Start must
+// be called before the first request, and Close after the last one.
+func New(view func() View, o Options) *API {
+	a := &API{view: view, region: o.Region}
+	if o.Resources != nil {
+		a.desk = newDesk(o)
+	}
+	return a
+}
+
+// A request is what an operation works on.
+type request struct {
+	ctx   context.Context
+	who   *outcrop.Principal
+	id    string // the decoded rest of the path
+	query string
+	body  []byte
+}
+
+// An operation is one of the API's. Its path is followed by an id if it ends
+// with '/'.
+type operation struct {
+	method, path string
+	status       int // of success
+	stored       bool
+	serve        func(*API, *request) (any, error)
+}
+
+var operations = []operation{
+	{"GET", "/foundation-models", 200, false, (*API).list},
+	{"GET", "/foundation-models/", 200, false, (*API).get},
+	{"GET", "/foundation-model-availability/", 200, false, (*API).availability},
+	{"POST", "/provisioned-model-throughput", 201, true, (*API).createProvisioned},
+	{"GET", "/provisioned-model-throughput/", 200, true, (*API).getProvisioned},
+	{"PATCH", "/provisioned-model-throughput/", 200, true, (*API).updateProvisioned},
+	{"DELETE", "/provisioned-model-throughput/", 200, true, (*API).deleteProvisioned},
+	{"GET", "/provisioned-model-throughputs", 200, true, (*API).listProvisioned},
+	{"POST", "/tagResource", 200, true, (*API).tag},
+	{"POST", "/untagResource", 200, true, (*API).untag},
+	{"POST", "/listTagsForResource", 200, true, (*API).listTags},
+}
 
 // Serve answers a request that is already authenticated as p and reports true,
 // or reports false, having done nothing, if method and path are not those of
 // one of its operations. It routes on the escaped path, so that an id or ARN
-// arrives as the caller encoded it: whole, twice, or not at all. The request
-// id must already be in the header of w.
-func (a *API) Serve(w http.ResponseWriter, r *http.Request, p *outcrop.Principal, requestID string) bool {
-	if r.Method != http.MethodGet {
+// arrives as the caller encoded it: whole, twice, or not at all. body is the
+// whole body; r.Body is not read. The request id must already be in the header
+// of w.
+func (a *API) Serve(w http.ResponseWriter, r *http.Request, body []byte, p *outcrop.Principal, requestID string) bool {
+	op, id := a.route(r.Method, r.URL.EscapedPath())
+	if op == nil {
 		return false
 	}
-	operation, id := route(r.URL.EscapedPath())
-	if operation == nil {
-		return false
-	}
-	answer, err := operation(a, p, id, r.URL.RawQuery)
+	answer, err := op.serve(a, &request{ctx: r.Context(), who: p, id: id, query: r.URL.RawQuery, body: body})
 	if err != nil {
-		writeError(w, err, requestID)
+		a.writeError(w, err, requestID)
 		return true
 	}
-	body, err := json.Marshal(answer)
+	text, err := json.Marshal(answer)
 	if err != nil {
-		writeError(w, err, requestID)
+		a.writeError(w, err, requestID)
 		return true
 	}
-	write(w, http.StatusOK, body)
+	write(w, op.status, text)
 	return true
 }
 
-// An operation answers one request: id is the decoded rest of the path.
-type operation func(a *API, p *outcrop.Principal, id, query string) (any, error)
-
-// route finds the operation of an escaped path.
-func route(path string) (op operation, id string) {
-	if path == "/foundation-models" {
-		return (*API).list, ""
-	}
-	if rest, ok := strings.CutPrefix(path, "/foundation-models/"); ok {
-		return (*API).get, decode(rest)
-	}
-	if rest, ok := strings.CutPrefix(path, "/foundation-model-availability/"); ok {
-		return (*API).availability, decode(rest)
+// route finds the operation of a method and an escaped path.
+func (a *API) route(method, path string) (op *operation, id string) {
+	for i := range operations {
+		op := &operations[i]
+		if op.method != method || op.stored && a.desk == nil {
+			continue
+		}
+		rest, found := strings.CutPrefix(path, op.path)
+		if found && (rest == "" || strings.HasSuffix(op.path, "/")) {
+			return op, decode(rest)
+		}
 	}
 	return nil, ""
 }
@@ -96,17 +173,24 @@ func allow(p *outcrop.Principal, action, resource string) error {
 	if p.MayDo(action) {
 		return nil
 	}
+	return denied(p, action, resource)
+}
+
+func denied(p *outcrop.Principal, action, resource string) error {
 	return &outcrop.Error{Code: outcrop.CodeAccessDenied, Message: "User: " + p.ARN + " is not authorized to perform: " + action +
 		" on resource: " + resource + " because no identity-based policy allows the " + action + " action"}
 }
 
 // writeError answers with err; what is not meant for the caller becomes an
 // internal error that says nothing.
-func writeError(w http.ResponseWriter, err error, requestID string) {
+func (a *API) writeError(w http.ResponseWriter, err error, requestID string) {
 	var e *outcrop.Error
 	if !errors.As(err, &e) {
 		e = &outcrop.Error{Code: outcrop.CodeInternal, Cause: err,
 			Message: "The server encountered an internal error. Please retry your request."}
+	}
+	if e.Cause != nil && e.Code == outcrop.CodeInternal && a.desk != nil {
+		a.desk.log.Error("control plane", "request_id", requestID, "reason", e.Cause.Error())
 	}
 	w.Header().Set("X-Amzn-Errortype", string(e.Code))
 	write(w, bedrock.Status(e.Code), bedrock.AppendErrorBody(nil, e, requestID))

@@ -49,7 +49,7 @@ func smallCatalog() *catalog.Catalog {
 
 func newAPI(c *catalog.Catalog) *controlapi.API {
 	view := controlapi.View{Catalog: c, Simulated: func(id string) bool { return strings.HasPrefix(id, "mistral.") }}
-	return controlapi.New(func() controlapi.View { return view }, "us-east-1")
+	return controlapi.New(func() controlapi.View { return view }, controlapi.Options{Region: "us-east-1"})
 }
 
 // Each case file has the requests' methods and targets, one a line, and what
@@ -98,7 +98,7 @@ func exchange(t *testing.T, p *outcrop.Principal, line string) string {
 	method, target, _ := strings.Cut(line, " ")
 	r := httptest.NewRequest(method, target, nil)
 	w := httptest.NewRecorder()
-	if !newAPI(smallCatalog()).Serve(w, r, p, requestID) {
+	if !newAPI(smallCatalog()).Serve(w, r, nil, p, requestID) {
 		if w.Body.Len() > 0 || len(w.Header()) > 0 {
 			t.Errorf("%s: something was written although the path is not served", line)
 		}
@@ -130,7 +130,7 @@ func TestNoAnswerHoldsNull(t *testing.T) {
 	api := newAPI(catalog.New([]outcrop.Card{{ID: "a.b", Lifecycle: outcrop.Lifecycle{Status: "ACTIVE"}}}))
 	for _, target := range []string{"/foundation-models", "/foundation-models?byProvider=none", "/foundation-models/a.b", "/foundation-model-availability/a.b"} {
 		w := httptest.NewRecorder()
-		if !api.Serve(w, httptest.NewRequest(http.MethodGet, target, nil), &outcrop.Principal{}, requestID) || w.Code != http.StatusOK {
+		if !api.Serve(w, httptest.NewRequest(http.MethodGet, target, nil), nil, &outcrop.Principal{}, requestID) || w.Code != http.StatusOK {
 			t.Fatalf("%s: %d", target, w.Code)
 		}
 		if strings.Contains(w.Body.String(), "null") {
@@ -144,7 +144,7 @@ func client(t *testing.T, p *outcrop.Principal) *bedrock.Client {
 	api := newAPI(catalog.Builtin())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amzn-Requestid", requestID)
-		if !api.Serve(w, r, p, requestID) {
+		if !api.Serve(w, r, nil, p, requestID) {
 			http.NotFound(w, r)
 		}
 	}))
@@ -220,7 +220,7 @@ func FuzzServe(f *testing.F) {
 			return
 		}
 		w := httptest.NewRecorder()
-		if !api.Serve(w, r, &outcrop.Principal{}, requestID) {
+		if !api.Serve(w, r, nil, &outcrop.Principal{}, requestID) {
 			if w.Body.Len() > 0 {
 				t.Errorf("%q: %s", target, w.Body)
 			}

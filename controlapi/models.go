@@ -23,10 +23,10 @@ type model struct {
 	Streaming      bool               `json:"responseStreamingSupported"`
 	Customizations []string           `json:"customizationsSupported"`
 	Inference      []string           `json:"inferenceTypesSupported"`
-	Lifecycle      lifecycle          `json:"modelLifecycle"`
+	Lifecycle      modelLifecycle     `json:"modelLifecycle"`
 }
 
-type lifecycle struct {
+type modelLifecycle struct {
 	Status      string `json:"status"`
 	StartOfLife string `json:"startOfLifeTime,omitempty"`
 	EndOfLife   string `json:"endOfLifeTime,omitempty"`
@@ -40,7 +40,7 @@ func (a *API) model(v View, card *outcrop.Card) model {
 		Arn: catalog.ARNOf(card.ID, a.region), ID: card.ID, Name: card.Name, Provider: card.Provider,
 		Input: orEmpty(card.Input), Output: orEmpty(card.Output), Streaming: card.Streaming,
 		Customizations: orEmpty(card.Customizations), Inference: orEmpty(card.Inference),
-		Lifecycle: lifecycle{card.Lifecycle.Status, timestamp(card.Lifecycle.StartOfLife), timestamp(card.Lifecycle.EndOfLife)},
+		Lifecycle: modelLifecycle{card.Lifecycle.Status, timestamp(card.Lifecycle.StartOfLife), timestamp(card.Lifecycle.EndOfLife)},
 	}
 	if v.Simulated != nil && v.Simulated(card.ID) {
 		m.Name += marker
@@ -64,11 +64,11 @@ func timestamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func (a *API) list(p *outcrop.Principal, _, query string) (any, error) {
-	if err := allow(p, "bedrock:ListFoundationModels", "*"); err != nil {
+func (a *API) list(q *request) (any, error) {
+	if err := allow(q.who, "bedrock:ListFoundationModels", "*"); err != nil {
 		return nil, err
 	}
-	f, err := parseFilter(query)
+	f, err := parseFilter(q.query)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +82,9 @@ func (a *API) list(p *outcrop.Principal, _, query string) (any, error) {
 	return map[string]any{"modelSummaries": models}, nil
 }
 
-func (a *API) get(p *outcrop.Principal, id, _ string) (any, error) {
+func (a *API) get(q *request) (any, error) {
 	v := a.view()
-	card, err := a.find(v, p, "bedrock:GetFoundationModel", id, "modelIdentifier")
+	card, err := a.find(v, q.who, "bedrock:GetFoundationModel", q.id, "modelIdentifier")
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +93,13 @@ func (a *API) get(p *outcrop.Principal, id, _ string) (any, error) {
 
 // availability tells that the model can be used at once: there is nothing to
 // agree to, and nobody to ask.
-func (a *API) availability(p *outcrop.Principal, id, _ string) (any, error) {
-	card, err := a.find(a.view(), p, "bedrock:GetFoundationModelAvailability", id, "modelId")
+func (a *API) availability(q *request) (any, error) {
+	card, err := a.find(a.view(), q.who, "bedrock:GetFoundationModelAvailability", q.id, "modelId")
 	if err != nil {
 		return nil, err
 	}
 	authorized := "AUTHORIZED"
-	if !p.MayUse(card.ID) {
+	if !q.who.MayUse(card.ID) {
 		authorized = "NOT_AUTHORIZED"
 	}
 	return map[string]any{

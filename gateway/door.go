@@ -68,7 +68,7 @@ func (d *door) serve(v *visit, body []byte) {
 		return
 	}
 	if !isRuntime {
-		d.serveControl(v, principal)
+		d.serveControl(v, body, principal)
 		return
 	}
 	call := runtimeapi.Call{
@@ -92,9 +92,9 @@ func (d *door) serveWatch(v *visit) {
 	d.watch.ServeHTTP(v.w, v.r)
 }
 
-func (d *door) serveControl(v *visit, p *outcrop.Principal) {
+func (d *door) serveControl(v *visit, body []byte, p *outcrop.Principal) {
 	d.bound(v)
-	if d.control.Serve(v.w, v.r, p, v.id) {
+	if d.control.Serve(v.w, v.r, body, p, v.id) {
 		return
 	}
 	d.refuse(v, &outcrop.Error{Code: outcrop.CodeUnknownOperation, Message: "The requested operation is not known to this service."})

@@ -40,6 +40,7 @@ type Server struct {
 	unlock   func() error
 	who      *identity.Authenticator
 	engines  atomic.Pointer[fleet]
+	control  *controlapi.API
 	http     *http.Server
 	listener net.Listener
 	open     bool  // anybody may call
@@ -73,19 +74,17 @@ func (s *Server) wire() error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	book := meter.NewBook(s.log, registry)
+	if err := s.openControl(); err != nil {
+		return err
+	}
 	s.http = s.newHTTP(&door{
 		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book,
 		runtime: runtimeapi.New(s, book, runtimeapi.Options{
 			Region: s.config.Region, Strict: s.strict}),
-		control: controlapi.New(s.catalogue, s.config.Region),
+		control: s.control,
 		watch:   metricsapi.New(registry, s.ready),
 	})
 	return nil
-}
-
-// Resolve implements runtimeapi.Resolver on the running configuration.
-func (s *Server) Resolve(modelID string) (*runtimeapi.Target, error) {
-	return s.engines.Load().resolve(modelID)
 }
 
 // strict reports whether the running configuration asks for AWS's strictness.
@@ -200,6 +199,9 @@ func (s *Server) Close() error {
 	}
 	if fleet := s.engines.Load(); fleet != nil {
 		fleet.retire()
+	}
+	if s.control != nil {
+		s.control.Close()
 	}
 	var errs []error
 	if s.state != nil {

@@ -62,10 +62,12 @@ type Target struct {
 	Speaks []outcrop.Dialect
 }
 
-// A Resolver finds the target of a model id or ARN. Its errors are of type
-// *outcrop.Error. It is safe for concurrent use.
+// A Resolver finds the target of a model id or ARN as the caller named it. It
+// may wait, within bounds, for what is about to be there. Its errors are of
+// type *outcrop.Error, or tell that ctx has ended. It is safe for concurrent
+// use.
 type Resolver interface {
-	Resolve(modelID string) (*Target, error)
+	Resolve(ctx context.Context, caller *outcrop.Principal, modelID string) (*Target, error)
 }
 
 // An API serves the runtime's operations. It is safe for concurrent use.

@@ -70,7 +70,7 @@ func (x *exchange) guarded(ctx context.Context) (err error) {
 }
 
 func (x *exchange) run(ctx context.Context) error {
-	target, err := x.api.resolver.Resolve(x.call.ModelID)
+	target, err := x.api.resolver.Resolve(ctx, x.call.Principal, x.call.ModelID)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (e errand) strangers(text string) []string {
 // mark of the request.
 type echo struct{ native bool }
 
-func (m echo) Resolve(string) (*runtimeapi.Target, error) {
+func (m echo) Resolve(context.Context, *outcrop.Principal, string) (*runtimeapi.Target, error) {
 	t := &runtimeapi.Target{Card: card(outcrop.DialectNova), Model: m, Counter: m}
 	if m.native {
 		t.Speaks = []outcrop.Dialect{outcrop.DialectConverse}
