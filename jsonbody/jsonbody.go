@@ -6,6 +6,7 @@ package jsonbody
 import (
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -14,10 +15,18 @@ import (
 	"github.com/outcrop/outcrop"
 )
 
+// maxValues bounds how many values a body may hold. Decoded, an empty one takes
+// up to some hundred times its bytes. It is as many as the Messages API takes
+// messages.
+const maxValues = 100_000
+
 // Decode decodes a caller's body. Names are case-sensitive and stand once;
 // strict refuses members that are not known. Errors are *outcrop.Error of code
 // ValidationException.
 func Decode(body []byte, into any, strict bool) error {
+	if crowded(body) {
+		return Malformed("#: expected maxValues: " + strconv.Itoa(maxValues))
+	}
 	err := json.Unmarshal(body, into, json.RejectUnknownMembers(strict))
 	if err == nil {
 		return nil
@@ -43,6 +52,28 @@ func Decode(body []byte, into any, strict bool) error {
 	}
 	wrong = &Mismatch{expected(semantic.GoType), semantic.JSONKind}
 	return Malformed("#" + pointer + ": " + wrong.Error())
+}
+
+// crowded reports whether the body holds more than maxValues values. Each has
+// an opening bracket or a comma of its own.
+func crowded(body []byte) bool {
+	if len(body) <= maxValues {
+		return false
+	}
+	n, quoted := 0, false
+	for i := 0; i < len(body) && n <= maxValues; i++ {
+		switch body[i] {
+		case '"':
+			quoted = !quoted
+		case '\\':
+			i++
+		case ',', '{', '[':
+			if !quoted {
+				n++
+			}
+		}
+	}
+	return n > maxValues
 }
 
 // Malformed returns the ValidationException that says what is wrong.

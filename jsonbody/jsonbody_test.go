@@ -69,3 +69,20 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestABodyOfCountlessValuesIsRefusedUndecoded has 17 MB of nothing, which took
+// more than 3 GB once decoded. What stands in strings does not count.
+func TestABodyOfCountlessValuesIsRefusedUndecoded(t *testing.T) {
+	for _, value := range []string{"{}", "null", `""`, "[]", `{"size":1}`} {
+		var b body
+		err := jsonbody.Decode([]byte(`{"list":[`+strings.Repeat(value+",", 100_000)+value+`]}`), &b, false)
+		if err == nil || !strings.Contains(err.Error(), "maxValues: 100000") || b.List != nil {
+			t.Errorf("%s: %v, decoded %d", value, err, len(b.List))
+		}
+	}
+	var b body
+	text := strings.Repeat(`,{[\"`, 100_000)
+	if err := jsonbody.Decode([]byte(`{"name":"`+text+`"}`), &b, false); err != nil || len(b.Name) != 400_000 {
+		t.Errorf("in a string: %v, %d bytes", err, len(b.Name))
+	}
+}
