@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(newServe(), newInit(), newCheckConfig(), newKeys(), newSim(), newVersion())
+	root.AddCommand(newServe(), newInit(), newCheckConfig(), newKeys(), newSim(), newAWSExtras(), newVersion())
 	return root
 }
 
