@@ -55,6 +55,17 @@ type Request struct {
 	Tier         ServiceTier // asked for; empty means default
 	Latency      Latency     // asked for; empty means standard
 	Metadata     []Metadata  // requestMetadata
+	// Unit is the ARN of the provisioned throughput that the caller named;
+	// empty on demand.
+	Unit string
+	// Spill is where a request over its unit goes; empty means where the unit
+	// says.
+	Spill Spill
+	// Class is the rank in the scheduler, and Estimate what the request is
+	// expected to use. Both are decided by the concern that checks limits,
+	// for those behind it.
+	Class    Class
+	Estimate Estimate
 	// Hints say what was put in where the caller left out what AWS requires;
 	// they go to the log.
 	Hints []string
@@ -102,10 +113,30 @@ type Receipt struct {
 	Latency    Latency       // that served; empty means standard
 	Stop       StopReason    // empty if the answer did not end
 	Attempts   int           // engines tried
+	Class      Class         // in which it was scheduled; meaningful if Scheduled
+	Scheduled  bool          // it went through the scheduler
+	Queued     time.Duration // in the scheduler's queue
+	Unit       string        // ARN of the provisioned throughput whose capacity it used
+	Spilled    bool          // it named a unit and was served on demand
 	// Estimated tells that Usage is at least in part an estimate, because the
 	// engine did not tell.
 	Estimated bool
 }
+
+// An Estimate is what a request is expected to use, in tokens, before it runs.
+type Estimate struct{ Input, Output int }
+
+// A Spill says what becomes of a request over its provisioned throughput.
+type Spill string
+
+// The ways to spill: not at all, which is AWS's way, or to on-demand service
+// of a tier.
+const (
+	SpillNone     Spill = "none"
+	SpillDefault  Spill = "default"
+	SpillPriority Spill = "priority"
+	SpillFlex     Spill = "flex"
+)
 
 // A Usage counts tokens. Input excludes those read from or written to a
 // prompt cache; the four counts are disjoint.
