@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,5 +125,31 @@ func TestADatabaseThatLostItsKeysOpensNoDoor(t *testing.T) {
 	client := newClient(t, &http.Transport{})
 	if r := h.ask(t, client, "POST", conversePath, hello); r.status != 403 {
 		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+func TestAWebPageCannotCallAnOpenServer(t *testing.T) {
+	h := start(t, fast)
+	client := newClient(t, &http.Transport{})
+	for name, c := range map[string]struct {
+		header, value string
+		want          int
+	}{
+		"a page elsewhere":            {"Sec-Fetch-Site", "cross-site", 403},
+		"a page on another port":      {"Sec-Fetch-Site", "same-site", 403},
+		"an old browser":              {"Origin", "https://evil.example", 403},
+		"a file":                      {"Origin", "null", 403},
+		"a client that is no browser": {"User-Agent", "Boto3/1.40", 200},
+		"somebody types":              {"Sec-Fetch-Site", "none", 200},
+	} {
+		req, err := http.NewRequest("POST", h.URL+conversePath, strings.NewReader(hello))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "text/plain") // asks for no preflight
+		req.Header.Set(c.header, c.value)
+		if r := do(t, client, req); r.status != c.want {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
 	}
 }

@@ -32,6 +32,20 @@ func framing(r *http.Request) error {
 	return nil
 }
 
+// origins tells what a browser sends for the page of another site.
+var origins http.CrossOriginProtection
+
+// samePage refuses calls that a web page of another site makes through the
+// browser of somebody on this machine. It may not read the answers, but with
+// no key to ask for, it could use the engines. A server with keys needs no such
+// guard: pages do not have them.
+func samePage(r *http.Request) error {
+	if origins.Check(r) == nil {
+		return nil
+	}
+	return &outcrop.Error{Code: outcrop.CodeAccessDenied, Message: "Without a key, web pages of other sites may not call this server."}
+}
+
 // escapedPath is the path of the request target exactly as it was sent: what
 // is authenticated is what is routed.
 func escapedPath(r *http.Request) string {

@@ -18,6 +18,11 @@ var heads = sync.Pool{New: func() any { return new(identity.Request) }}
 // authenticate finds out who sent r. It works on the request target as it was
 // sent, which is also what is routed.
 func (d *door) authenticate(r *http.Request, body []byte, now time.Time, isRuntime bool) (*outcrop.Principal, error) {
+	if d.who.Open() {
+		if err := samePage(r); err != nil {
+			return nil, err
+		}
+	}
 	head := heads.Get().(*identity.Request)
 	defer func() {
 		*head = identity.Request{Head: sigv4.Request{Fields: head.Head.Fields[:0]}}
