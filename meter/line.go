@@ -3,6 +3,7 @@ package meter
 import (
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/outcrop/outcrop"
 )
@@ -18,7 +19,7 @@ func appendJSON(b []byte, e *Entry) []byte {
 	b = appendString(b, "operation", string(e.Operation))
 	b = appendString(b, "model", e.Model)
 	if e.AskedModel != e.Model {
-		b = appendString(b, "asked_model", e.AskedModel)
+		b = appendString(b, "asked_model", short(e.AskedModel))
 	}
 	b = appendInt(b, "status", int64(e.Status))
 	b = appendString(b, "code", string(e.Code))
@@ -27,7 +28,7 @@ func appendJSON(b []byte, e *Entry) []byte {
 	b = appendString(b, "account", e.Account)
 	b = appendString(b, "key", e.KeyID)
 	b = appendString(b, "remote", e.Remote)
-	b = appendString(b, "sdk_attempt", e.SDKAttempt)
+	b = appendString(b, "sdk_attempt", short(e.SDKAttempt))
 	b = appendInt(b, "bytes_in", int64(e.BytesIn))
 	b = appendHints(b, e.Hints)
 	if e.Cause != nil {
@@ -201,12 +202,29 @@ func modelOf(e *Entry) string {
 	if e.Model != "" {
 		return e.Model
 	}
-	return e.AskedModel
+	return short(e.AskedModel)
 }
 
-// appendPlain appends s with control characters escaped, so that a caller
-// cannot forge lines.
-func appendPlain(b []byte, s string) []byte { return outcrop.AppendQuote(b, s) }
+// short bounds what callers can put into a line.
+func short(s string) string {
+	const most = 256
+	return s[:min(len(s), most)]
+}
+
+// appendPlain appends s with all escaped that a terminal might not simply
+// show, so that a caller can forge no lines. U+009B alone begins a command to
+// some terminals, and others turn the line around.
+func appendPlain(b []byte, s string) []byte {
+	for _, r := range s {
+		if strconv.IsPrint(r) && r != '\\' {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		b = append(b, quoted[1:len(quoted)-1]...)
+	}
+	return b
+}
 
 func statusColour(status int) string {
 	switch {

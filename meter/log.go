@@ -130,7 +130,11 @@ type lineWriter struct{ log *Log }
 
 func (w lineWriter) Write(line []byte) (int, error) {
 	w.log.mu.Lock()
-	w.log.buf = append(w.log.buf, line...)
+	if len(w.log.buf) > 2*maxPending { // there is room left when invocations have none
+		w.log.dropped++
+	} else {
+		w.log.buf = append(w.log.buf, line...)
+	}
 	w.log.mu.Unlock()
 	w.log.nudge()
 	return len(line), nil

@@ -75,6 +75,20 @@ func TestNobodyForgesLines(t *testing.T) {
 			t.Errorf("format %d: %q", format, out)
 		}
 	}
+	e.AskedModel = "evil\u009b31m\u202e\u2028\x7f" // commands and line ends by other names
+	if out := written(meter.Text, e); strings.ContainsAny(out, "\u009b\u202e\u2028\x7f") || !strings.Contains(out, `evil\u009b31m\u202e\u2028\x7f`) {
+		t.Errorf("%q", out)
+	}
+}
+
+func TestCallersFillNoLog(t *testing.T) {
+	e := entry()
+	e.Model, e.AskedModel, e.SDKAttempt = "", strings.Repeat("a", 30_000), strings.Repeat("b", 30_000)
+	for _, format := range []meter.Format{meter.JSON, meter.Text} {
+		if out := written(format, e); len(out) > 2000 {
+			t.Errorf("format %d: %d bytes", format, len(out))
+		}
+	}
 }
 
 func TestTextLineIsShortAndColouredOnlyWhenAsked(t *testing.T) {
@@ -133,6 +147,7 @@ func TestStuckWriterNeitherBlocksCallersNorGrowsMemory(t *testing.T) {
 		time.Sleep(time.Second)
 		for range 30_000 {
 			log.Invocation(entry())
+			log.Logger().Error("panic", "stack", strings.Repeat("x", 1000))
 		}
 		close(w.release)
 		cancel()
