@@ -40,3 +40,12 @@ func Pragma(t testing.TB, s *Store, name string) string {
 	}
 	return value
 }
+
+// Count returns the number of rows of a table.
+func Count(t testing.TB, s *Store, table string) (n int) {
+	t.Helper()
+	if err := s.db.QueryRowContext(t.Context(), `SELECT count(*) FROM `+table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
