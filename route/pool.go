@@ -48,9 +48,8 @@ func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sin
 			break
 		}
 		tried |= 1 << i
-		receipt, failure = p.engines[i].Model.Invoke(ctx, req, &watched)
+		receipt, failure = p.invoke(ctx, i, req, &watched)
 		receipt.Attempts = attempts
-		p.give(i, failure, time.Now())
 		if failure == nil || watched.sent || !another(failure) || ctx.Err() != nil {
 			return receipt, failure
 		}
@@ -60,6 +59,12 @@ func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sin
 			Message: "Too many requests, please wait before trying again."}
 	}
 	return receipt, failure
+}
+
+// invoke runs the engine that take gave, and gives it back even if it panics.
+func (p *Pool) invoke(ctx context.Context, i int, req *outcrop.Request, out outcrop.Sink) (receipt outcrop.Receipt, err error) {
+	defer func() { p.give(i, err, time.Now()) }()
+	return p.engines[i].Model.Invoke(ctx, req, out)
 }
 
 // InFlight returns how many invocations each engine runs, in the order of

@@ -122,6 +122,30 @@ func TestFullPoolThrottles(t *testing.T) {
 	})
 }
 
+// broken panics, as the edge expects of an engine with a fault.
+type broken struct{}
+
+func (broken) Invoke(context.Context, *outcrop.Request, outcrop.Sink) (outcrop.Receipt, error) {
+	panic("a fault")
+}
+
+func TestAPanicGivesTheEngineBack(t *testing.T) {
+	p := route.NewPool([]route.Engine{{Model: broken{}, Limit: 1}})
+	for range 2 {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the second call did not reach the engine")
+				}
+			}()
+			_, _ = invoke(p)
+		}()
+	}
+	if n := p.InFlight()[0]; n != 0 {
+		t.Errorf("%d still in flight", n)
+	}
+}
+
 func TestEveryInvocationLeavesThePoolEmpty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		codes := []error{nil, unavailable(), outcrop.Invalid("x"), &outcrop.Error{Code: outcrop.CodeThrottling}, errors.New("odd")}
