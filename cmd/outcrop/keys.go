@@ -67,6 +67,9 @@ type keyRequest struct {
 func (k *keys) add() *cobra.Command {
 	var q keyRequest
 	c := &cobra.Command{Use: "add", Short: "Make a key; its secret is shown once", Args: cobra.NoArgs,
+		Example: `  outcrop keys add --name search-prod
+  outcrop keys add --kind api-key --models 'amazon.*' --expires 720h
+  eval "$(outcrop keys add)"`,
 		RunE: func(c *cobra.Command, _ []string) error { return k.runAdd(c, q) }}
 	f := c.Flags()
 	f.StringVar(&q.kind, "kind", "access-key", "access-key (signs requests) or api-key (AWS_BEARER_TOKEN_BEDROCK)")
@@ -107,6 +110,9 @@ func makeKey(q keyRequest, now time.Time) (identity.Key, identity.Secret, error)
 	if len(q.account) != 12 || strings.Trim(q.account, "0123456789") != "" {
 		return identity.Key{}, identity.Secret{}, fmt.Errorf("--account %s: want 12 digits", q.account)
 	}
+	if q.expires < 0 {
+		return identity.Key{}, identity.Secret{}, fmt.Errorf("--expires %s: is in the past", q.expires)
+	}
 	key := identity.Key{Kind: kind, Name: q.name, Created: now}
 	if q.expires > 0 {
 		key.Expires = now.Add(q.expires)
@@ -146,6 +152,8 @@ func (k *keys) show(out, talk io.Writer, key identity.Key, secret identity.Secre
 
 func (k *keys) list() *cobra.Command {
 	return &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List the keys, without secrets", Args: cobra.NoArgs,
+		Example: `  outcrop keys list
+  outcrop keys list --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, _, err := k.open(c)
 			if err != nil {
@@ -207,9 +215,18 @@ func (k *keys) print(out io.Writer, all []identity.Key) error {
 		if v.Revoked != "" {
 			state = "revoked " + v.Revoked
 		}
-		fmt.Fprintln(table, strings.Join([]string{v.ID, v.Kind, v.Name, v.Account, orAll(v.Models), orAll(v.Actions), v.Created, v.Expires, state}, "\t"))
+		fmt.Fprintln(table, row(v.ID, v.Kind, v.Name, v.Account, orAll(v.Models), orAll(v.Actions), v.Created, v.Expires, state))
 	}
 	return nil
+}
+
+// row joins cells by tabs; what could break the table or the terminal in them
+// is escaped.
+func row(cells ...string) string {
+	for i, cell := range cells {
+		cells[i] = string(outcrop.Quote(cell))
+	}
+	return strings.Join(cells, "\t")
 }
 
 func orAll(list []string) string {
@@ -221,6 +238,7 @@ func orAll(list []string) string {
 
 func (k *keys) revoke() *cobra.Command {
 	return &cobra.Command{Use: "revoke KEY-ID...", Aliases: []string{"rm"}, Short: "Revoke keys for good", Args: cobra.MinimumNArgs(1),
+		Example: "  outcrop keys revoke AKIAIOSFODNN7EXAMPLE",
 		RunE: func(c *cobra.Command, ids []string) error {
 			s, _, err := k.open(c)
 			if err != nil {

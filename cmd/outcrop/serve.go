@@ -77,9 +77,9 @@ func (s *serve) run(ctx context.Context) error {
 	if err := s.profile(ctx); err != nil {
 		return failed(err)
 	}
-	fmt.Fprint(s.out, welcome(server))
 	reloads, stop := s.reloads(server, log.Logger())
 	defer stop()
+	fmt.Fprint(s.out, welcome(server))
 	go reloads(ctx)
 	if err := server.Run(ctx); err != nil {
 		return failed(err)
