@@ -31,8 +31,7 @@ type exchange struct {
 	receipt  outcrop.Receipt
 	out      []byte
 	fields   []Field
-	sent     time.Time // when the last frames were written
-	streamed bool      // Begin was called: the status is out
+	streamed bool // Begin was called: the status is out
 	status   int
 }
 

@@ -101,11 +101,15 @@ func card(d outcrop.Dialect) *outcrop.Card {
 // oneTarget resolves every model id to the same target.
 type oneTarget struct{ target *runtimeapi.Target }
 
-func (r oneTarget) Resolve(context.Context, *outcrop.Principal, string) (*runtimeapi.Target, error) { return r.target, nil }
+func (r oneTarget) Resolve(context.Context, *outcrop.Principal, string) (*runtimeapi.Target, error) {
+	return r.target, nil
+}
 
 type noTarget struct{ err error }
 
-func (r noTarget) Resolve(context.Context, *outcrop.Principal, string) (*runtimeapi.Target, error) { return nil, r.err }
+func (r noTarget) Resolve(context.Context, *outcrop.Principal, string) (*runtimeapi.Target, error) {
+	return nil, r.err
+}
 
 // A house is an API with the log that it writes.
 type house struct {

@@ -173,7 +173,6 @@ type chunkStream struct {
 	chunks  chunker // nil if the engine sends native chunks itself
 	last    []byte
 	closing bool
-	failure error
 }
 
 // Send frames the event's chunks; a flush writes them.

@@ -136,6 +136,14 @@ func TestNativeStreamThatBreaksHasNoMetrics(t *testing.T) {
 	}
 }
 
+func TestMetricsThatTheEngineSentStayAsTheyAre(t *testing.T) {
+	last := `{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":1,"outputTokenCount":2,"invocationLatency":3,"firstByteLatency":4}}`
+	w, _ := speaking(card(outcrop.DialectAnthropic), says(nil, nativeChunks(`{"a":1}`, last)...), outcrop.DialectConverse).serve(t, newCall(outcrop.OpInvokeModelStream, odd))
+	if got := asLines(w.chunks(t)); got != `{"a":1}`+"\n"+last {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestConverseStreamOfAnEngineThatSpeaksItKeepsItsPayloads(t *testing.T) {
 	payloads := [][2]string{
 		{"messageStart", `{"role":"assistant","p":"abc"}`}, {"contentBlockDelta", `{ "delta":{"text":"\u0041"},"contentBlockIndex":0}`},
