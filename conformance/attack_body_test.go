@@ -141,7 +141,7 @@ func TestBodiesUpToTheLimitAreRead(t *testing.T) {
 func TestManyLargeBodiesAtATimeAreBounded(t *testing.T) {
 	s := start(t, guarded())
 	body := request(conversePath, text(`"`+strings.Repeat("a", 20<<20)+`"`))
-	done := make(chan error, 60)
+	done := make(chan error, 30)
 	for range cap(done) {
 		go func() {
 			c, err := net.Dial("tcp", s.Addr)

@@ -176,3 +176,20 @@ func TestSecretsAreNeverListed(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysAddedWhileTheServerStartsTakeEffect adds a key at several moments of
+// the start: none of them may fall between what is read at first and what is
+// watched for afterwards.
+func TestKeysAddedWhileTheServerStartsTakeEffect(t *testing.T) {
+	for range 4 {
+		s := launch(t, "keys: required\nsim: {speed: 0}\n")
+		k := s.addKey(t)
+		if !s.ready() {
+			t.Fatal(s.err)
+		}
+		s.awaitKey(t, k)
+		more := s.addKey(t) // as soon as it says that it is ready
+		s.awaitKey(t, more)
+		s.stop()
+	}
+}
