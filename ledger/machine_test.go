@@ -297,7 +297,7 @@ func (m *machine) TopUp(t *rapid.T) {
 }
 
 func (m *machine) Expire(t *rapid.T) {
-	if wait, ok := m.l.NextExpiry(m.now); ok && rapid.Bool().Draw(t, "just in time") {
+	if wait, ok := m.l.NextExpiry(m.now); ok && rapid.IntRange(0, 3).Draw(t, "just in time") == 0 {
 		m.now += wait
 	}
 	// Before an event ends a reservation the oracle needs to know at what; it
@@ -319,7 +319,7 @@ func (m *machine) SetUnit(t *rapid.T) {
 func (m *machine) setUnit(id string, units int64) {
 	u := ledger.Unit{ID: id, Units: units, Window: bucket.MinWindow}
 	if u.ID == "pt-a" {
-		u.Rates = bucket.Rates{Input: 20_000, Output: 3000}
+		u.Rates = bucket.Rates{Input: 5000, Output: 3000}
 	} else {
 		u.Rates = bucket.Rates{Together: 30_000}
 	}
@@ -345,6 +345,9 @@ func (m *machine) RemoveUnit(t *rapid.T) {
 
 // Crash loses the ledger and brings it back from the snapshot and the log.
 func (m *machine) Crash(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "seldom") > 0 {
+		return
+	}
 	want := m.l.Hash()
 	l, err := ledger.Restore(m.baseCfg, throughJSON(t, m.base), math.MaxInt64)
 	if err != nil {
@@ -388,7 +391,7 @@ func (m *machine) Late(t *rapid.T) {
 
 func TestEveryInvariantAfterEveryEvent(t *testing.T) {
 	seen := map[string]int{}
-	for range 10 { // of 100 runs each
+	for range 6 { // of 100 runs each
 		rapid.Check(t, func(t *rapid.T) { run(t, seen) })
 	}
 	for _, what := range []string{"granted", "settled", "settled unknown", "released", "topped up", "expired", "crashed", "came late", "clock back", "unit removed", "never",
@@ -409,7 +412,7 @@ func run(t *rapid.T, seen map[string]int) {
 		m.setUnit(id, 1)
 	}
 	t.Repeat(map[string]func(*rapid.T){
-		"pass": m.Pass, "reserve": m.Reserve, "reserve more": m.Reserve, "settle": m.Settle, "release": m.Release, "top up": m.TopUp,
+		"pass": m.Pass, "reserve": m.Reserve, "reserve more": m.Reserve, "and more": m.Reserve, "settle": m.Settle, "release": m.Release, "top up": m.TopUp,
 		"expire": m.Expire, "set unit": m.SetUnit, "remove unit": m.RemoveUnit, "crash": m.Crash, "late": m.Late,
 	})
 	m.now = max(m.now, m.oracle.latest) + 48*time.Hour
