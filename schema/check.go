@@ -2,17 +2,20 @@ package schema
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"unicode/utf8"
 )
 
-// A checker says whether values are valid. When its work exceeds maxChecks it
-// says no.
+// A checker says whether values are valid. What it says once its budget is
+// spent does not count.
 type checker struct {
-	root   any
-	checks int
-	regexp map[string]*regexp.Regexp
+	*budget
+	root    any
+	regexps map[string]expression
+}
+
+func newChecker(root any) checker {
+	return checker{budget: &budget{left: maxWork}, root: root, regexps: map[string]expression{}}
 }
 
 func (c *checker) all(schemas []any, v any) bool {
@@ -27,7 +30,7 @@ func (c *checker) all(schemas []any, v any) bool {
 func (c *checker) valid(s, v any) bool { return c.at(s, v, 0) }
 
 func (c *checker) at(s, v any, depth int) bool {
-	if c.checks++; c.checks > maxChecks || depth > 4*maxNest {
+	if !c.spend(2) || depth > 4*maxNest {
 		return false
 	}
 	o, ok := s.(*object)
@@ -43,7 +46,7 @@ func (c *checker) references(o *object, v any, depth int) bool {
 		if !ok {
 			continue
 		}
-		target, err := resolve(c.root, ref)
+		target, err := c.resolve(c.root, ref)
 		if err != nil || !c.at(target, v, depth+1) {
 			return false
 		}
@@ -52,10 +55,10 @@ func (c *checker) references(o *object, v any, depth int) bool {
 }
 
 func (c *checker) listed(o *object, v any) bool {
-	if e, ok := o.m["enum"].([]any); ok && !contains(e, v) {
+	if e, ok := o.m["enum"].([]any); ok && !c.contains(e, v) {
 		return false
 	}
-	return !o.has("const") || equal(o.m["const"], v)
+	return !o.has("const") || c.equal(o.m["const"], v)
 }
 
 func kindOf(v any) kind {
@@ -80,7 +83,7 @@ func kindOf(v any) kind {
 // kind checks the type and what the keywords of that type ask.
 func (c *checker) kind(o *object, v any) bool {
 	if o.has("type") {
-		var m merger
+		m := merger{budget: c.budget}
 		m.kinds = kindAny
 		m.types(o)
 		allowed := m.kinds
@@ -96,17 +99,17 @@ func (c *checker) kind(o *object, v any) bool {
 	case string:
 		return c.text(o, v)
 	case json.Number:
-		return number(o, v)
+		return c.number(o, v)
 	}
 	return true
 }
 
-func number(o *object, v json.Number) bool {
+func (c *checker) number(o *object, v json.Number) bool {
 	r, ok := rational(v)
-	if !ok {
+	if !ok || !c.spend(5+len(v)/4) {
 		return false
 	}
-	m := merger{}
+	m := merger{budget: c.budget}
 	m.numbers(o)
 	if m.err != nil {
 		return false
@@ -125,6 +128,7 @@ func number(o *object, v json.Number) bool {
 }
 
 func (c *checker) text(o *object, s string) bool {
+	c.spend(len(s) / 256)
 	count := utf8.RuneCountInString(s)
 	if !within(o, "minLength", "maxLength", count) {
 		return false
@@ -141,40 +145,17 @@ func within(o *object, lower, upper string, count int) bool {
 	return !ok || count <= n
 }
 
-// matches reports whether the pattern matches s. A pattern that Go cannot
-// read matches everything.
-func (c *checker) matches(pattern, s string) bool {
-	re := c.compiled(pattern)
-	return re == nil || re.MatchString(s)
-}
-
-func (c *checker) compiled(pattern string) *regexp.Regexp {
-	re, ok := c.regexp[pattern]
-	if ok {
-		return re
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		re = nil
-	}
-	if c.regexp == nil {
-		c.regexp = map[string]*regexp.Regexp{}
-	}
-	c.regexp[pattern] = re
-	return re
-}
-
 func (c *checker) object(o, v *object) bool {
 	if !within(o, "minProperties", "maxProperties", len(v.keys)) {
 		return false
 	}
-	for _, name := range texts(o.m["required"]) {
+	for _, name := range c.texts(o.m["required"]) {
 		if !v.has(name) {
 			return false
 		}
 	}
 	for _, name := range v.keys {
-		if !c.member(o, v, name) {
+		if !c.spend(1) || !c.member(o, v, name) {
 			return false
 		}
 	}
@@ -224,9 +205,10 @@ func (c *checker) dependent(o, v *object) bool {
 		if d == nil {
 			continue
 		}
+		c.spend(len(d.keys) / 4)
 		for _, name := range d.keys {
 			missing := func(need string) bool { return !v.has(need) }
-			if v.has(name) && slices.ContainsFunc(texts(d.m[name]), missing) {
+			if v.has(name) && slices.ContainsFunc(c.texts(d.m[name]), missing) {
 				return false
 			}
 		}
@@ -252,7 +234,7 @@ func (c *checker) unevaluated(o, v *object) bool {
 // evaluated collects the names of v that s, which holds for v, speaks of.
 func (c *checker) evaluated(s any, v *object, known map[string]bool, depth int) {
 	o, ok := s.(*object)
-	if !ok || depth > maxDepth {
+	if !ok || depth > maxDepth || !c.spend(2+len(v.keys)) {
 		return
 	}
 	for _, name := range v.keys {
@@ -260,7 +242,7 @@ func (c *checker) evaluated(s any, v *object, known map[string]bool, depth int) 
 		known[name] = known[name] || mine || o.has("additionalProperties")
 	}
 	if ref, ok := o.m["$ref"].(string); ok {
-		if target, err := resolve(c.root, ref); err == nil {
+		if target, err := c.resolve(c.root, ref); err == nil {
 			c.evaluated(target, v, known, depth+1)
 		}
 	}
@@ -296,7 +278,7 @@ func (c *checker) array(o *object, a []any) bool {
 		if s != nil && !c.valid(s, v) {
 			return false
 		}
-		if o.m["uniqueItems"] == true && contains(a[:i], v) {
+		if o.m["uniqueItems"] == true && c.contains(a[:i], v) {
 			return false
 		}
 	}

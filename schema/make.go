@@ -15,7 +15,6 @@ const maxItems = 1000
 type maker struct {
 	checker
 	rng    *rand.Rand
-	visits int
 	size   int  // members, items and characters made so far
 	sparse bool // leave out all that is optional
 }
@@ -23,7 +22,7 @@ type maker struct {
 // value makes a value, of the property name if that is not empty, for which
 // all the schemas hold.
 func (m *maker) value(schemas []any, name string, depth int) (any, error) {
-	if depth > maxDepth || m.size > maxBytes {
+	if depth > maxDepth || m.size > maxBytes || m.spent() {
 		return nil, ErrNoExample
 	}
 	return m.branch(schemas, nil, name, depth)
@@ -52,12 +51,15 @@ func (m *maker) branch(schemas []any, picks []int, name string, depth int) (any,
 		if err == nil && m.all(schemas, v) {
 			return v, nil
 		}
+		if m.spent() {
+			break
+		}
 	}
 	return nil, ErrNoExample
 }
 
 func (m *maker) merge(schemas []any, picks []int) *merger {
-	g := &merger{root: m.root, picks: picks, budget: &m.visits}
+	g := &merger{root: m.root, picks: picks, budget: m.budget}
 	g.node = node{kinds: kindAny, maxLength: -1, maxProps: -1, maxItems: -1, properties: map[string][]any{}}
 	for _, s := range schemas {
 		g.add(s, 0)
@@ -134,9 +136,13 @@ func (m *maker) ofKind(k kind, n *node, name string, depth int) (any, error) {
 
 func (m *maker) object(n *node, depth int) (any, error) {
 	o := newObject()
+	required := map[string]bool{}
+	for _, name := range n.required {
+		required[name] = true
+	}
 	for _, name := range m.members(n, depth) {
 		v, err := m.value(n.schemasOf(&m.checker, name), name, depth+1)
-		if errors.Is(err, ErrSchema) || err != nil && slices.Contains(n.required, name) {
+		if errors.Is(err, ErrSchema) || err != nil && required[name] {
 			return nil, err
 		}
 		if err == nil {
@@ -150,31 +156,32 @@ func (m *maker) object(n *node, depth int) (any, error) {
 // for, and some of the others.
 func (m *maker) members(n *node, depth int) []string {
 	chosen := slices.Clone(n.required)
-	for _, name := range n.names {
+	m.spend(2 * (len(chosen) + len(n.names)))
+	is, place := map[string]bool{}, map[string]int{}
+	for _, name := range chosen {
+		is[name], place[name] = true, len(n.names)
+	}
+	for i, name := range n.names {
+		place[name] = i
 		full := n.maxProps >= 0 && len(chosen) >= n.maxProps
-		if !slices.Contains(chosen, name) && !full && m.optional(depth) {
-			chosen = append(chosen, name)
+		if !is[name] && !full && m.optional(depth) {
+			is[name], chosen = true, append(chosen, name)
 		}
 	}
-	for i := 0; i < len(chosen); i++ {
+	for i := 0; i < len(chosen) && m.spend(1+len(n.depend)); i++ {
 		for _, d := range n.depend {
-			for _, name := range texts(d.m[chosen[i]]) {
-				if !slices.Contains(chosen, name) {
-					chosen = append(chosen, name)
+			for _, name := range m.texts(d.m[chosen[i]]) {
+				if _, named := place[name]; !named {
+					place[name] = len(n.names)
+				}
+				if !is[name] {
+					is[name], chosen = true, append(chosen, name)
 				}
 			}
 		}
 	}
-	slices.SortStableFunc(chosen, func(a, b string) int { return n.place(a) - n.place(b) })
+	slices.SortStableFunc(chosen, func(a, b string) int { return place[a] - place[b] }) // as the schema orders them
 	return chosen
-}
-
-// place orders names as the schema does.
-func (n *node) place(name string) int {
-	if i := slices.Index(n.names, name); i >= 0 {
-		return i
-	}
-	return len(n.names)
 }
 
 func (m *maker) optional(depth int) bool {
@@ -199,7 +206,7 @@ func (n *node) schemasOf(c *checker, name string) []any {
 // fill adds members to o until it has as many as it must have.
 func (m *maker) fill(n *node, o *object, depth int) error {
 	for i := 0; len(o.keys) < n.minProps; i++ {
-		if i > 2*n.minProps+len(n.names) || i > maxItems {
+		if i > 2*n.minProps+len(n.names) || i > maxItems || m.spent() {
 			return ErrNoExample
 		}
 		name := m.extraName(n, i)
@@ -292,7 +299,7 @@ func (m *maker) item(n *node, before []any, i int, name string, depth int) (any,
 	}
 	for range attempts {
 		v, err := m.value(schemas, name, depth+1)
-		if err != nil || !n.unique || !contains(before, v) {
+		if err != nil || !n.unique || !m.contains(before, v) {
 			return v, err
 		}
 	}
@@ -302,14 +309,11 @@ func (m *maker) item(n *node, before []any, i int, name string, depth int) (any,
 // count is the least number of items that there may be.
 func (n *node) count() int { return max(n.minItems, len(n.contains)) }
 
-func contains(all []any, v any) bool {
-	return slices.ContainsFunc(all, func(e any) bool { return equal(e, v) })
-}
-
 // number makes a number within the bounds: a multiple of what it must be a
 // multiple of, or a whole number, or one with one decimal, or what lies in
 // the middle.
 func (m *maker) number(n *node, whole bool) (any, error) {
+	m.spend(10)
 	step := n.multiple
 	switch {
 	case step == nil && whole:

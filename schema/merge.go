@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"math/big"
 	"slices"
 )
@@ -72,12 +73,12 @@ type merger struct {
 	picks   []int
 	met     int
 	pending int
-	budget  *int
+	budget  *budget
 	err     error
 }
 
 func (m *merger) add(s any, depth int) {
-	if *m.budget++; *m.budget > maxVisits || depth > maxDepth {
+	if !m.budget.spend(8) || depth > maxDepth {
 		m.err = ErrNoExample
 	}
 	if m.err != nil || m.pending > 0 {
@@ -103,7 +104,7 @@ func (m *merger) reference(o *object, depth int) {
 		if !ok {
 			continue
 		}
-		target, err := resolve(m.root, ref)
+		target, err := m.budget.resolve(m.root, ref)
 		if err != nil {
 			m.err = err
 			return
@@ -118,10 +119,8 @@ func (m *merger) types(o *object) {
 		m.restrict(kindNames[t])
 	case []any:
 		var all kind
-		for _, name := range t {
-			if s, ok := name.(string); ok {
-				all |= kindNames[s]
-			}
+		for _, name := range m.budget.texts(t) {
+			all |= kindNames[name]
 		}
 		m.restrict(all)
 	}
@@ -140,6 +139,11 @@ func (m *merger) restrict(k kind) {
 }
 
 func (m *merger) numbers(o *object) {
+	for _, key := range numeric {
+		if n, ok := o.m[key].(json.Number); ok {
+			m.budget.spend(2 + len(n)/4)
+		}
+	}
 	if r, ok := rational(o.m["minimum"]); ok {
 		m.atLeast(r, o.m["exclusiveMinimum"] == true)
 	}
@@ -160,6 +164,9 @@ func (m *merger) numbers(o *object) {
 		}
 	}
 }
+
+// numeric are the keywords that bound numbers.
+var numeric = [...]string{"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"}
 
 func (m *merger) atLeast(r *big.Rat, out bool) {
 	m.hints |= kindNumber
@@ -227,12 +234,7 @@ func (m *merger) objects(o *object) {
 	m.lower(o, "minProperties", kindObject, &m.minProps)
 	m.upper(o, "maxProperties", kindObject, &m.maxProps)
 	own := m.ownProperties(o)
-	for _, name := range texts(o.m["required"]) {
-		m.hints |= kindObject
-		if !slices.Contains(m.required, name) {
-			m.required = append(m.required, name)
-		}
-	}
+	m.require(o)
 	for _, key := range []string{"dependentRequired", "dependencies"} {
 		if d, ok := o.m[key].(*object); ok {
 			m.depend = append(m.depend, d)
@@ -244,6 +246,25 @@ func (m *merger) objects(o *object) {
 	for _, key := range []string{"additionalProperties", "unevaluatedProperties"} {
 		if s, ok := o.m[key]; ok {
 			m.additional(s, own, key == "unevaluatedProperties")
+		}
+	}
+}
+
+// require adds the names that must be there, each once.
+func (m *merger) require(o *object) {
+	names := m.budget.texts(o.m["required"])
+	if len(names) == 0 {
+		return
+	}
+	m.hints |= kindObject
+	known := map[string]bool{}
+	for _, name := range m.required {
+		known[name] = true
+	}
+	m.budget.spend(2 * (len(known) + len(names)))
+	for _, name := range names {
+		if !known[name] {
+			known[name], m.required = true, append(m.required, name)
 		}
 	}
 }
@@ -260,6 +281,7 @@ func (m *merger) ownProperties(o *object) []string {
 		return nil
 	}
 	m.hints |= kindObject
+	m.budget.spend(2 * len(p.keys))
 	for _, name := range p.keys {
 		if _, ok := m.properties[name]; !ok {
 			m.names = append(m.names, name)
@@ -281,9 +303,12 @@ func (m *merger) additional(s any, own []string, evaluated bool) {
 	if evaluated {
 		return
 	}
-	m.names = slices.DeleteFunc(m.names, func(name string) bool {
-		return !slices.Contains(own, name) && !slices.Contains(m.required, name)
-	})
+	keep := map[string]bool{}
+	for _, name := range append(slices.Clip(own), m.required...) {
+		keep[name] = true
+	}
+	m.budget.spend(len(m.names) + len(keep))
+	m.names = slices.DeleteFunc(m.names, func(name string) bool { return !keep[name] })
 }
 
 func (m *merger) arrays(o *object) {
@@ -291,6 +316,7 @@ func (m *merger) arrays(o *object) {
 	m.upper(o, "maxItems", kindArray, &m.maxItems)
 	m.unique = m.unique || o.m["uniqueItems"] == true
 	prefix, rest := tuple(o)
+	m.budget.spend(len(prefix))
 	for i, s := range prefix {
 		m.hints |= kindArray
 		if i == len(m.prefix) {
@@ -305,7 +331,9 @@ func (m *merger) arrays(o *object) {
 	}
 	if s, ok := o.m["contains"]; ok {
 		m.hints |= kindArray
-		for range min(least(o, "minContains", 1), maxItems) {
+		count := min(least(o, "minContains", 1), maxItems)
+		m.budget.spend(count / 4)
+		for range count {
 			m.contains = append(m.contains, s)
 		}
 	}

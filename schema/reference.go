@@ -8,7 +8,8 @@ import (
 )
 
 // resolve finds the schema that the local reference ref names.
-func resolve(root any, ref string) (any, error) {
+func (b *budget) resolve(root any, ref string) (any, error) {
+	b.spend(4 + len(ref)/8)
 	missing := fmt.Errorf("%w: no target for the reference %.80q", ErrSchema, ref)
 	fragment, ok := strings.CutPrefix(ref, "#")
 	if !ok {
@@ -19,7 +20,7 @@ func resolve(root any, ref string) (any, error) {
 		return nil, missing
 	}
 	if fragment != "" && fragment[0] != '/' {
-		if found := anchor(root, fragment); found != nil {
+		if found := b.anchor(root, fragment); found != nil {
 			return found, nil
 		}
 		return nil, missing
@@ -50,20 +51,23 @@ func child(v any, part string) (any, bool) {
 	return nil, false
 }
 
-func anchor(v any, name string) any {
+func (b *budget) anchor(v any, name string) any {
+	if !b.spend(1) {
+		return nil
+	}
 	switch v := v.(type) {
 	case *object:
 		if v.m["$anchor"] == name || v.m["$dynamicAnchor"] == name {
 			return v
 		}
 		for _, key := range v.keys {
-			if found := anchor(v.m[key], name); found != nil {
+			if found := b.anchor(v.m[key], name); found != nil {
 				return found
 			}
 		}
 	case []any:
 		for _, e := range v {
-			if found := anchor(e, name); found != nil {
+			if found := b.anchor(e, name); found != nil {
 				return found
 			}
 		}

@@ -19,8 +19,8 @@ const (
 	maxSchema = 1 << 20 // bytes of a schema
 	maxNest   = 64      // levels of nesting of a schema
 	maxDepth  = 24      // levels of nesting of a value
-	maxVisits = 20_000  // schemas visited
-	maxChecks = 200_000 // schemas checked against
+	maxValues = 30_000  // JSON values in a schema
+	maxWork   = 150_000 // see budget
 	maxBytes  = 128 << 10
 	attempts  = 24
 )
@@ -28,7 +28,8 @@ const (
 // The ways in which Example fails.
 var (
 	// ErrSchema says that the schema is not one: not JSON, not an object or
-	// boolean, too large, or with a reference that leads nowhere.
+	// boolean, too large or of too many values, or with a reference that
+	// leads nowhere.
 	ErrSchema = errors.New("schema: not a usable JSON schema")
 	// ErrNoExample says that no valid value was found within the bounds on
 	// depth, size and work. There may be one.
@@ -43,9 +44,10 @@ func Example(schema []byte, seed uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := newChecker(root)
 	for i := range uint64(attempts) {
 		m := &maker{
-			checker: checker{root: root},
+			checker: c,
 			rng:     rand.New(rand.NewPCG(seed, i)),
 			sparse:  i > attempts/2,
 		}
@@ -53,7 +55,11 @@ func Example(schema []byte, seed uint64) ([]byte, error) {
 		if errors.Is(err, ErrSchema) {
 			return nil, err
 		}
-		if err != nil || !m.valid(root, v) {
+		valid := err == nil && m.valid(root, v)
+		if m.spent() {
+			break
+		}
+		if !valid {
 			continue
 		}
 		if out := appendValue(nil, v); len(out) <= maxBytes {
@@ -64,8 +70,8 @@ func Example(schema []byte, seed uint64) ([]byte, error) {
 }
 
 // Valid reports whether value, a JSON value, is valid against schema as far
-// as this package knows JSON schema; false if either is not JSON. Formats are
-// not asserted.
+// as this package knows JSON schema; false if either is not JSON, and beyond
+// the bounds on work. Formats are not asserted.
 func Valid(schema, value []byte) bool {
 	root, err := parse(schema)
 	if err != nil {
@@ -75,8 +81,8 @@ func Valid(schema, value []byte) bool {
 	if err != nil {
 		return false
 	}
-	c := checker{root: root}
-	return c.valid(root, v)
+	c := newChecker(root)
+	return c.valid(root, v) && !c.spent()
 }
 
 func parse(schema []byte) (any, error) {

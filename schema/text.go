@@ -14,8 +14,12 @@ func (m *maker) text(n *node, name string) (any, error) {
 		return nil, ErrNoExample
 	}
 	for range attempts {
+		if !m.spend(5) {
+			break
+		}
 		s := m.draft(n, name)
 		m.size += len(s)
+		m.spend(len(s) / 64)
 		if m.fits(n, s) {
 			return s, nil
 		}
@@ -42,7 +46,7 @@ func (m *maker) draft(n *node, name string) string {
 			return s
 		}
 	}
-	if len(n.patterns) > 0 && m.compiled(n.patterns[0]) != nil {
+	if len(n.patterns) > 0 && m.expression(n.patterns[0]).re != nil {
 		return m.stretch(m.fromPattern(n.patterns[0]), n)
 	}
 	return m.stretch(m.word(name), n)
@@ -52,8 +56,12 @@ func (m *maker) draft(n *node, name string) string {
 // pattern may no longer do so; the caller looks.
 func (m *maker) stretch(s string, n *node) string {
 	count := utf8.RuneCountInString(s)
-	for ; count < n.minLength; count++ {
-		s += string("abcdefghijklmnopqrstuvwxyz"[count%26])
+	if count < n.minLength {
+		longer := []byte(s)
+		for ; count < n.minLength; count++ {
+			longer = append(longer, "abcdefghijklmnopqrstuvwxyz"[count%26])
+		}
+		s = string(longer)
 	}
 	if n.maxLength >= 0 && count > n.maxLength {
 		s = string([]rune(s)[:n.maxLength])
@@ -137,6 +145,9 @@ func (m *maker) ofFormat(format string) (string, bool) {
 // fromPattern makes a string that most likely matches the regular expression
 // p; "" if Go cannot read it.
 func (m *maker) fromPattern(p string) string {
+	if !m.spend(m.expression(p).cost / 2) {
+		return ""
+	}
 	re, err := syntax.Parse(p, syntax.Perl)
 	if err != nil {
 		return ""

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,13 +37,15 @@ func (o *object) has(key string) bool {
 
 var (
 	errNesting = errors.New("nested too deeply")
+	errValues  = errors.New("too many values")
 	errRest    = errors.New("more than one value")
 )
 
 func parseJSON(b []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	v, err := parseValue(d, 0)
+	values := 0
+	v, err := parseValue(d, 0, &values)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,10 @@ func parseJSON(b []byte) (any, error) {
 	return v, nil
 }
 
-func parseValue(d *json.Decoder, depth int) (any, error) {
+func parseValue(d *json.Decoder, depth int, values *int) (any, error) {
+	if *values++; *values > maxValues {
+		return nil, errValues
+	}
 	if depth > maxNest {
 		return nil, errNesting
 	}
@@ -62,21 +68,21 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 	}
 	switch t {
 	case json.Delim('{'):
-		return parseObject(d, depth)
+		return parseObject(d, depth, values)
 	case json.Delim('['):
-		return parseArray(d, depth)
+		return parseArray(d, depth, values)
 	}
 	return t, nil
 }
 
-func parseObject(d *json.Decoder, depth int) (any, error) {
+func parseObject(d *json.Decoder, depth int, values *int) (any, error) {
 	o := newObject()
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
 			return nil, err
 		}
-		v, err := parseValue(d, depth+1)
+		v, err := parseValue(d, depth+1, values)
 		if err != nil {
 			return nil, err
 		}
@@ -86,10 +92,10 @@ func parseObject(d *json.Decoder, depth int) (any, error) {
 	return o, err
 }
 
-func parseArray(d *json.Decoder, depth int) (any, error) {
+func parseArray(d *json.Decoder, depth int, values *int) (any, error) {
 	a := []any{}
 	for d.More() {
-		v, err := parseValue(d, depth+1)
+		v, err := parseValue(d, depth+1, values)
 		if err != nil {
 			return nil, err
 		}
@@ -136,53 +142,61 @@ func appendObject(dst []byte, o *object) []byte {
 	return append(dst, '}')
 }
 
+func (b *budget) contains(all []any, v any) bool {
+	return slices.ContainsFunc(all, func(e any) bool { return b.equal(e, v) })
+}
+
 // equal is JSON schema's equality: numbers by value, objects without order.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && equalNumbers(a, b)
-	case []any:
-		b, ok := b.([]any)
-		return ok && equalArrays(a, b)
-	case *object:
-		b, ok := b.(*object)
-		return ok && equalObjects(a, b)
+func (b *budget) equal(x, y any) bool {
+	if !b.spend(1) {
+		return false
 	}
-	switch b.(type) {
+	switch x := x.(type) {
+	case json.Number:
+		y, ok := y.(json.Number)
+		return ok && b.equalNumbers(x, y)
+	case []any:
+		y, ok := y.([]any)
+		return ok && b.equalArrays(x, y)
+	case *object:
+		y, ok := y.(*object)
+		return ok && b.equalObjects(x, y)
+	}
+	switch y.(type) {
 	case []any, *object, json.Number:
 		return false
 	}
-	return a == b
+	return x == y
 }
 
-func equalNumbers(a, b json.Number) bool {
-	x, okX := rational(a)
-	y, okY := rational(b)
-	if !okX || !okY {
-		return a == b
+func (b *budget) equalNumbers(x, y json.Number) bool {
+	if x == y {
+		return true
 	}
-	return x.Cmp(y) == 0
+	b.spend(4 + (len(x)+len(y))/4)
+	r, okR := rational(x)
+	s, okS := rational(y)
+	return okR && okS && r.Cmp(s) == 0
 }
 
-func equalArrays(a, b []any) bool {
-	if len(a) != len(b) {
+func (b *budget) equalArrays(x, y []any) bool {
+	if len(x) != len(y) {
 		return false
 	}
-	for i := range a {
-		if !equal(a[i], b[i]) {
+	for i := range x {
+		if !b.equal(x[i], y[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func equalObjects(a, b *object) bool {
-	if len(a.keys) != len(b.keys) {
+func (b *budget) equalObjects(x, y *object) bool {
+	if len(x.keys) != len(y.keys) {
 		return false
 	}
-	for _, key := range a.keys {
-		if !b.has(key) || !equal(a.m[key], b.m[key]) {
+	for _, key := range x.keys {
+		if !y.has(key) || !b.equal(x.m[key], y.m[key]) {
 			return false
 		}
 	}
@@ -231,8 +245,11 @@ func decimal(r *big.Rat) json.Number {
 }
 
 // texts returns the strings of an array.
-func texts(v any) []string {
+func (b *budget) texts(v any) []string {
 	a, _ := v.([]any)
+	if !b.spend(len(a)) {
+		return nil
+	}
 	var all []string
 	for _, e := range a {
 		if s, ok := e.(string); ok {
