@@ -258,3 +258,21 @@ func TestUnknownOperations(t *testing.T) {
 		}
 	}
 }
+
+// TestWebPagesCannotCallAnOpenServer sends what a browser sends for a page of
+// another site: its origin, or its own name made to point at this machine.
+func TestWebPagesCannotCallAnOpenServer(t *testing.T) {
+	s := start(t, simulator())
+	length := "Content-Length: " + strconv.Itoa(len(goodBody))
+	for name, head := range map[string][]string{
+		"another name":       {"Host: rebound.example", "Authorization: Bearer x", "Connection: close", length},
+		"another name, port": {"Host: rebound.example:8484", "Authorization: Bearer x", "Connection: close", length},
+		"another origin":     {"Host: localhost", "Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site", "Authorization: Bearer x", "Connection: close", length},
+	} {
+		e := speak(t, s.Addr, request(conversePath, goodBody, head...))
+		if len(e.answers) != 1 || e.answers[0].status < 400 {
+			t.Errorf("%s: %+v", name, e.answers)
+		}
+	}
+	s.honest(t)
+}

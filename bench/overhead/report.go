@@ -75,6 +75,18 @@ func (l line) judge() string {
 	return fmt.Sprintf("pass: at most %.1fx", l.Target)
 }
 
+// otherWork is how many cores were busy with what is no part of the
+// measurement; much of it makes the figures worthless.
+func (c *scenario) otherWork() spread {
+	var cores []float64
+	for _, s := range c.Subjects {
+		for _, r := range s.Runs {
+			cores = append(cores, max(r.Others, 0))
+		}
+	}
+	return spreadOf(cores)
+}
+
 func (r *report) summarize() {
 	r.Summary = nil
 	for _, c := range r.Scenarios {
@@ -90,7 +102,7 @@ func (r *report) table() string {
 	var b strings.Builder
 	rest := r.Summary
 	for _, c := range r.Scenarios {
-		fmt.Fprintf(&b, "\n### %s: %s\n\n", c.Name, c.Title)
+		fmt.Fprintf(&b, "\n### %s: %s\n\nOther work on the machine meanwhile: %s cores.\n\n", c.Name, c.Title, c.otherWork().text(2))
 		fmt.Fprintf(&b, "| | CPU µs per %s | against revproxy | added p50 µs | added p99 µs | peak MB | target |\n|---|---|---|---|---|---|---|\n", rest[0].Per)
 		for _, l := range rest[:len(c.Subjects)] {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.0f | %s |\n", l.Subject, l.Cost.text(1), l.ratio(),

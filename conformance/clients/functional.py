@@ -202,7 +202,7 @@ def check_unknown_model_is_a_validation_error():
 
 def check_resources_that_do_not_exist_are_not_found():
     for name in ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.no.such-model-v1:0",
-                 "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghij12"):
+                 "arn:aws:bedrock:us-east-1:000000000000:provisioned-model/abcdefghij12"):
         fails("ResourceNotFoundException", ask, modelId=name)
 
 
