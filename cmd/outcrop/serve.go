@@ -156,13 +156,14 @@ const defaultConfig = "outcrop.yaml"
 
 // welcome says where the server is and what to paste to use it.
 func welcome(s *gateway.Server) string {
-	text := "outcrop " + version + " is ready on " + s.URL() + "  (" + s.Summary() + ")\n\n" +
-		"  export AWS_ENDPOINT_URL=" + s.URL() + "\n"
-	if s.Open() {
-		text += "  export AWS_ACCESS_KEY_ID=outcrop AWS_SECRET_ACCESS_KEY=outcrop AWS_REGION=" + s.Region() + "\n"
-	} else {
-		text += "  export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_REGION=" + s.Region() + "   # outcrop keys add\n"
+	id, secret, note := "outcrop", "outcrop", ""
+	if !s.Open() {
+		id, secret, note = "...", "...", "   # outcrop keys add"
 	}
+	text := "outcrop " + version + " is ready on " + s.URL() + "  (" + s.Summary() + ")\n\n" +
+		"  export AWS_ENDPOINT_URL=" + s.URL() + "\n" +
+		"  export AWS_ACCESS_KEY_ID=" + id + " AWS_SECRET_ACCESS_KEY=" + secret + note + "\n" +
+		"  export AWS_REGION=" + s.Region() + " AWS_DEFAULT_REGION=" + s.Region() + "\n" // the AWS CLI v1 reads the latter
 	return text + "  aws bedrock-runtime converse --model-id " + s.ExampleModel() +
 		" \\\n      --messages '[{\"role\":\"user\",\"content\":[{\"text\":\"Hello, how are you?\"}]}]'\n\n"
 }
