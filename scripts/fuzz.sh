@@ -14,9 +14,9 @@ wanted() {
 
 status=0
 while IFS=: read -r file name; do
-	folder=./$(dirname "$file")
+	folder=$(dirname "$file")
 	wanted "$folder/$name" "$@" || continue
 	printf '== %s %s\n' "$folder" "$name"
 	go test "$folder" -run '^$' -fuzz "^${name}\$" -fuzztime "${FUZZTIME:-10s}" || status=1
-done < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | sed 's/func //' | sort -u)
+done < <(find . -name '*_test.go' -not -path '*/.*' -exec grep -HoE '^func Fuzz[A-Za-z0-9_]+' {} + | sed 's/func //' | sort -u)
 exit $status

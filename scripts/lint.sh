@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-unformatted=$(git ls-files -co --exclude-standard '*.go' | while read -r f; do [ -f "$f" ] && gofmt -l "$f"; done || true)
+unformatted=$(find . -name '*.go' -not -path '*/.*' -not -path '*/node_modules/*' -exec "$(go env GOROOT)/bin/gofmt" -l {} +)
 if [ -n "$unformatted" ]; then
 	printf 'gofmt would change:\n%s\n' "$unformatted" >&2
 	exit 1

@@ -49,7 +49,7 @@ wrapper() {
 # install_python makes a venv, or, where Debian has left venv out, a folder
 # of packages.
 install_python() {
-	fresh "$tools/bin/python" "$clients/requirements.txt" && return 0
+	fresh "$tools/bin/python" "$clients/requirements.txt" && "$tools/bin/python" -c 'import boto3, awscli' 2>/dev/null && return 0
 	command -v "$python" >/dev/null || {
 		say python "not found: install python3 and python3-venv. The boto3, botocore and AWS CLI suites will be skipped."
 		return 1
