@@ -1,6 +1,8 @@
 package bedrock
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/outcrop/outcrop"
@@ -103,7 +105,8 @@ func textOf(v []byte, keys ...string) (outcrop.Text, bool) {
 // Failure returns the error that an engine's HTTP answer tells of. errorType is
 // its header x-amzn-ErrorType, which may be empty. A refusal of the gateway's
 // own credentials is not the caller's business and becomes
-// ServiceUnavailableException; the code is in the cause.
+// ServiceUnavailableException; the code is in the cause, and the engine's
+// words, which can quote keys and prompts, are nowhere.
 func Failure(status int, errorType string, body []byte) *outcrop.Error {
 	var message string
 	if jsonscan.Valid(body) {
@@ -127,7 +130,7 @@ func failure(status int, errorType, message string) *outcrop.Error {
 	case e.Code == outcrop.CodeUnrecognizedClient, e.Code == outcrop.CodeInvalidSignature, e.Code == outcrop.CodeExpiredToken,
 		e.Code == outcrop.CodeMissingToken, e.Code == outcrop.CodeIncompleteSignature, e.Code == outcrop.CodeAccessDenied,
 		e.Code == "" && (status == 401 || status == 403):
-		return &outcrop.Error{Code: outcrop.CodeUnavailable, Message: ServiceUnavailable, Status: status, Cause: e}
+		return &outcrop.Error{Code: outcrop.CodeUnavailable, Message: ServiceUnavailable, Status: status, Cause: refusedWith(e.Code)}
 	case e.Code != "":
 	case status == 429:
 		e.Code = outcrop.CodeThrottling
@@ -142,6 +145,14 @@ func failure(status int, errorType, message string) *outcrop.Error {
 		e.Message = standard(e.Code)
 	}
 	return e
+}
+
+// refusedWith is the cause of a refusal of the gateway's own credentials.
+func refusedWith(code outcrop.Code) error {
+	if code == "" {
+		return errors.New("the engine refuses the gateway's credentials")
+	}
+	return fmt.Errorf("the engine refuses the gateway's credentials: %w", code)
 }
 
 // knownCode reads an error type as servers spell it: after a namespace and

@@ -37,6 +37,17 @@ func (c *Converse) Decode(body []byte) error {
 	return c.decode(body)
 }
 
+// maxParts bounds the messages, content blocks and tools of one request,
+// taken together. Decoded, one takes up to twenty times its bytes. It is as
+// many as the Messages API takes messages.
+const maxParts = 100_000
+
+// parts is how many messages and blocks were decoded so far. Those of tool
+// results are not among them.
+func (c *Converse) parts() int {
+	return len(c.Conversation.Messages) + len(c.Conversation.System) + len(c.blocks)
+}
+
 // maxKept is how many blocks and messages stay in memory between requests.
 const maxKept = 1024
 

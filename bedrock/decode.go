@@ -43,6 +43,16 @@ type decoder struct {
 	tools     map[string]bool // the names of toolConfig; nil if it isn't there
 	images    int
 	documents int
+	parts     int
+}
+
+// part counts a message, block or tool, before it is decoded.
+func (d *decoder) part() error {
+	if d.parts++; d.parts > maxParts {
+		return outcrop.Invalid("The request has more than " + strconv.Itoa(maxParts) +
+			" messages, content blocks and tools. Reduce their number and try again.")
+	}
+	return nil
 }
 
 // errBroken can't happen, since the shape was checked.
@@ -262,6 +272,9 @@ func (d *decoder) number() (outcrop.Number, bool) {
 func (d *decoder) messages() error {
 	k := &d.c.Conversation
 	return d.elements(func(i int) error {
+		if err := d.part(); err != nil {
+			return err
+		}
 		var m outcrop.Message
 		from := len(d.c.blocks)
 		at := "messages." + strconv.Itoa(i)
@@ -289,6 +302,9 @@ func (d *decoder) messages() error {
 func (d *decoder) system() error {
 	k := &d.c.Conversation
 	return d.elements(func(i int) error {
+		if err := d.part(); err != nil {
+			return err
+		}
 		at := "system." + strconv.Itoa(i)
 		return d.members(func(name string) (err error) {
 			if !slices.Contains(inSystem, name) {

@@ -29,6 +29,9 @@ var (
 // tool's result.
 func (d *decoder) content(dst []outcrop.Block, at string, union []string) ([]outcrop.Block, error) {
 	err := d.elements(func(i int) error {
+		if err := d.part(); err != nil {
+			return err
+		}
 		at := at + "." + strconv.Itoa(i)
 		return d.members(func(name string) (err error) {
 			if !slices.Contains(union, name) {

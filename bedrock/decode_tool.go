@@ -59,6 +59,9 @@ func (d *decoder) toolConfig(name string) error {
 	switch name {
 	case "tools":
 		return d.elements(func(i int) error {
+			if err := d.part(); err != nil {
+				return err
+			}
 			at := "toolConfig.tools." + strconv.Itoa(i)
 			return d.members(func(name string) error { return d.tool(name, at) })
 		})

@@ -146,3 +146,13 @@ func TestFailureReadsAnEnginesHTTPErrors(t *testing.T) {
 		t.Errorf("a message of %d bytes", len(e.Message))
 	}
 }
+
+// All of an error is for the log, and engines quote keys and prompts.
+func TestARefusalOfTheGatewaysCredentialsQuotesNothing(t *testing.T) {
+	for _, kind := range []string{"", "AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"} {
+		e := bedrock.Failure(403, kind, []byte(`{"message":"bad key canary for canary"}`))
+		if strings.Contains(e.Error(), "canary") || !strings.Contains(e.Error(), kind) {
+			t.Errorf("%s: %v", kind, e)
+		}
+	}
+}

@@ -64,6 +64,9 @@ func (c *Converse) scanMessages(s *jsonscan.Scanner) bool {
 		if !more {
 			return len(k.Messages) > 0
 		}
+		if c.parts() >= maxParts {
+			return false
+		}
 		m, ok := c.scanMessage(s)
 		if !ok || m.Role != turn(len(k.Messages)) {
 			return false
@@ -97,7 +100,7 @@ func (c *Converse) scanMessage(s *jsonscan.Scanner) (m outcrop.Message, ok bool)
 			m.Role, ok = scanRole(s)
 		case string(name) == "content" && len(m.Content) == 0:
 			from := len(c.blocks)
-			c.blocks, ok = scanTexts(s, c.blocks)
+			c.blocks, ok = scanTexts(s, c.blocks, maxParts-c.parts()-1)
 			m.Content = c.blocks[from:len(c.blocks):len(c.blocks)]
 			ok = ok && len(m.Content) > 0
 		default:
@@ -124,21 +127,22 @@ func scanRole(s *jsonscan.Scanner) (outcrop.Role, bool) {
 }
 
 func (c *Converse) scanSystem(s *jsonscan.Scanner) (ok bool) {
-	c.Conversation.System, ok = scanTexts(s, c.Conversation.System)
+	c.Conversation.System, ok = scanTexts(s, c.Conversation.System, maxParts-c.parts())
 	return ok
 }
 
-// scanTexts appends an array of text blocks, none of them blank.
-func scanTexts(s *jsonscan.Scanner, dst []outcrop.Block) ([]outcrop.Block, bool) {
+// scanTexts appends an array of at most room text blocks, none of them blank.
+func scanTexts(s *jsonscan.Scanner, dst []outcrop.Block, room int) ([]outcrop.Block, bool) {
 	if !s.Eat('[') {
 		return dst, false
 	}
+	room += len(dst)
 	for n := 0; ; {
 		more, ok := s.Elem(&n)
 		if !ok || !more {
 			return dst, ok
 		}
-		if !s.Eat('{') {
+		if len(dst) >= room || !s.Eat('{') {
 			return dst, false
 		}
 		in := 0
