@@ -14,12 +14,12 @@ var floors = map[string]int{
 	"": 0,
 
 	"jsonscan": 1, "eventstream": 1, "sse": 1, "sigv4": 1,
-	"step": 1, "fair": 1, "tokens": 1, "schema": 1, "shape": 1, "jsonbody": 1, "lifecycle": 1, "bucket": 1,
+	"step": 1, "fair": 1, "tokens": 1, "schema": 1, "shape": 1, "jsonbody": 1, "lifecycle": 1, "bucket": 1, "estimate": 1,
 
 	"h1": 2, "bedrock": 2, "openai": 2, "anthropic": 2, "native": 2,
 	"identity": 2, "catalog": 2, "config": 2, "ledger": 2,
 
-	"upstream": 3, "sim": 3, "route": 3, "meter": 3, "store": 3, "probe": 3,
+	"upstream": 3, "sim": 3, "route": 3, "meter": 3, "store": 3, "probe": 3, "capacity": 3,
 
 	"runtimeapi": 4, "controlapi": 4, "metricsapi": 4, "simapi": 4,
 

@@ -1,0 +1,414 @@
+package fair
+
+import (
+	"math"
+	"time"
+
+	"github.com/outcrop/outcrop"
+)
+
+// advance lets the time pass until now: buckets fill, waits end.
+func (p *Pool) advance(now time.Duration, out []Action) []Action {
+	if now > p.now {
+		p.fill(now - p.now)
+		p.now = now
+	}
+	if p.highCount > 0 {
+		p.highSeen = p.now
+	}
+	p.guarded = p.everHigh && p.now-p.highSeen < p.config.GuardFor
+	for {
+		j, ok := p.expiry.top()
+		if !ok || j.expires > p.now {
+			break
+		}
+		out = append(out, p.expired(j))
+	}
+	return out
+}
+
+// fill adds to the buckets what d brings.
+func (p *Pool) fill(d time.Duration) {
+	p.drained.pass(d, p.queued > 0)
+	rate := p.drained.rate(p.rate)
+	for i := range p.classes {
+		c := &p.classes[i]
+		c.drained.pass(d, c.queued > 0)
+		if share := p.config.Floor[i]; share > 0 && c.queued > 0 && p.standing > 0 {
+			c.credit = min(c.credit+Service(share*rate*d.Seconds()), p.floorBurst(i))
+		}
+	}
+	for _, e := range p.engines {
+		e.level = min(e.level+p.capRate(e)*d.Seconds(), p.capBurst(e))
+	}
+}
+
+// floorBurst is the most credit of a floor: ten seconds' worth.
+func (p *Pool) floorBurst(class int) Service {
+	return Service(10 * p.config.Floor[class] * p.drained.rate(p.rate))
+}
+
+func (p *Pool) capRate(e *engine) float64 { return p.config.LowCap * e.c.PrefillRate }
+
+// capBurst is the most credit of a low-class cap: a quarter of a step.
+func (p *Pool) capBurst(e *engine) float64 { return float64(e.c.StepBudget) / 4 }
+
+func (p *Pool) expired(j *job) Action {
+	p.dequeue(j)
+	limit := j.expires - j.came
+	a := p.refused(j, j.late, (p.now - j.came).Seconds(), limit.Seconds())
+	p.counts[j.Class].Refused++
+	p.end(j)
+	return a
+}
+
+// giveUp refuses all that waits for engines which do not come.
+func (p *Pool) giveUp(out []Action) []Action {
+	for i := range p.classes {
+		c := &p.classes[i]
+		for c.queued > 0 {
+			j := c.all.items[0].head()
+			p.dequeue(j)
+			out = append(out, p.refused(j, BoundEngines, (p.now-p.without).Seconds(), p.config.Grace.Seconds()))
+			p.counts[i].Refused++
+			p.end(j)
+		}
+	}
+	return out
+}
+
+func (p *Pool) refused(j *job, b Bound, level, limit float64) Action {
+	a := Action{Kind: Refuse, ID: j.ID, Wait: p.now - j.came, Bound: b, Level: level, Limit: limit}
+	if b != BoundSize {
+		a.Retry = p.retry(j)
+	}
+	return a
+}
+
+// retry is when a request like j can expect to be taken.
+func (p *Pool) retry(j *job) time.Duration {
+	if p.standing == 0 {
+		return max(p.config.Grace, time.Second)
+	}
+	wait := p.wait(j)
+	if b := p.bound(j); b > 0 && wait > b {
+		return wait - b
+	}
+	one := float64(j.cost) / p.classes[j.Class].drained.rate(p.rate)
+	return max(time.Millisecond, min(wait, seconds(min(one, maxSeconds))))
+}
+
+// maxSeconds keeps estimated times within what a Duration holds.
+const maxSeconds = 1e8
+
+// refusal says by which bound j is refused at once, if any.
+func (p *Pool) refusal(j *job) (b Bound, level, limit float64) {
+	if p.standing == 0 {
+		if gone := p.now - p.without; gone >= p.config.Grace {
+			return BoundEngines, gone.Seconds(), p.config.Grace.Seconds()
+		}
+	} else if most := p.mostMemory(); j.need() > most {
+		return BoundSize, float64(j.need()), float64(most)
+	}
+	if j.Deadline > 0 && j.Deadline <= p.now {
+		return BoundDeadline, p.now.Seconds(), j.Deadline.Seconds()
+	}
+	if j.Class == outcrop.ClassProvisioned {
+		return 0, 0, 0
+	}
+	c := &p.classes[j.Class]
+	if most := p.config.Queue[j.Class]; most > 0 {
+		if c.queued >= most {
+			return BoundQueue, float64(c.queued), float64(most)
+		}
+		if free := most - c.queued; j.tenant.queued >= free {
+			return BoundTenant, float64(j.tenant.queued), float64(free)
+		}
+	}
+	if bound := p.bound(j); bound > 0 && p.standing > 0 {
+		if wait := p.wait(j); wait > bound {
+			return BoundWait, wait.Seconds(), bound.Seconds()
+		}
+	}
+	return 0, 0, 0
+}
+
+func (p *Pool) mostMemory() (most int) {
+	for _, e := range p.engines {
+		if !e.draining {
+			most = max(most, e.c.KVTokens)
+		}
+	}
+	return most
+}
+
+// wait is the expected time in the queue of j, which is not in it: the service
+// that starts before it over the rates at which the queues drain. Within its
+// class these are at most all, and at most what others get until the tenant
+// has had what it waits for.
+func (p *Pool) wait(j *job) time.Duration {
+	var above Service
+	for i := int(j.Class) + 1; i < outcrop.NumClasses; i++ {
+		above += p.classes[i].cost
+	}
+	c, t := &p.classes[j.Class], j.tenant
+	others := c.weight
+	if t.queued == 0 {
+		others += t.weight
+	}
+	ahead := min(float64(c.cost), float64(t.cost+j.cost)*others/t.weight)
+	s := float64(above)/p.drained.rate(p.rate) + ahead/c.drained.rate(p.rate)
+	return seconds(min(s, maxSeconds))
+}
+
+// run starts what can be started.
+func (p *Pool) run(out []Action) []Action {
+	if p.queued > 0 && p.standing == 0 && p.now-p.without >= p.config.Grace {
+		return p.giveUp(out)
+	}
+	for p.queued > 0 && p.standing > 0 {
+		before := len(out)
+		if out = p.start(out); len(out) == before {
+			break
+		}
+	}
+	return out
+}
+
+// start starts one request, or refuses one that fits nowhere. First come
+// classes whose floor is due, then all by rank. A class that waits holds those
+// below it; one whose floor is due holds all but provisioned.
+func (p *Pool) start(out []Action) []Action {
+	before, held := len(out), false
+	for i := outcrop.NumClasses - 1; i >= 0; i-- {
+		if !p.floorDue(i) {
+			continue
+		}
+		if out = p.offer(&p.classes[i], true, out); len(out) > before {
+			return out
+		}
+		held = true
+	}
+	for i := outcrop.NumClasses - 1; i >= 0; i-- {
+		if p.classes[i].queued == 0 {
+			continue
+		}
+		if held && i < int(outcrop.ClassProvisioned) {
+			break
+		}
+		if out = p.offer(&p.classes[i], false, out); len(out) > before {
+			return out
+		}
+		held = true
+	}
+	return p.startInLane(out)
+}
+
+// floorDue reports whether the class waits and has saved the credit for its
+// next request.
+func (p *Pool) floorDue(i int) bool {
+	c := &p.classes[i]
+	if p.config.Floor[i] <= 0 || c.queued == 0 {
+		return false
+	}
+	return c.credit >= min(c.all.items[0].head().cost, p.floorBurst(i))
+}
+
+// offer starts the next request of c if an engine takes it.
+func (p *Pool) offer(c *class, floored bool, out []Action) []Action {
+	j := c.all.items[0].head()
+	e := p.choose(j, floored)
+	if e == nil && isHigh(c.rank) {
+		e, out = p.makeRoom(j, out)
+	}
+	if e != nil {
+		j.floored = floored
+		return p.dispatch(j, e, out)
+	}
+	if most := p.mostMemory(); j.need() > most {
+		p.dequeue(j)
+		out = append(out, p.refused(j, BoundSize, float64(j.need()), float64(most)))
+		p.counts[j.Class].Refused++
+		p.end(j)
+	}
+	return out
+}
+
+// startInLane starts a short prompt of a low class in a lane: of the highest
+// class that has one, whatever else waits for the other engines.
+func (p *Pool) startInLane(out []Action) []Action {
+	if !p.keepsLanes() {
+		return out
+	}
+	for i := int(outcrop.ClassDefault); i >= 0; i-- {
+		t, ok := p.classes[i].short.top()
+		if !ok {
+			continue
+		}
+		j, _ := t.jobs[short].top()
+		if e := p.chooseLane(j); e != nil {
+			return p.dispatch(j, e, out)
+		}
+		return out
+	}
+	return out
+}
+
+func (p *Pool) chooseLane(j *job) *engine {
+	for _, e := range p.engines {
+		if e.c.Lane && p.gate(e, j, false) == GateOpen {
+			return e
+		}
+	}
+	return nil
+}
+
+// dispatch sends j to e, and takes back what it would have to wait for there.
+func (p *Pool) dispatch(j *job, e *engine, out []Action) []Action {
+	if isHigh(j.Class) {
+		out = p.clear(e, out)
+	}
+	c := &p.classes[j.Class]
+	p.dequeue(j)
+	p.load(e, j)
+	j.started = p.now
+	j.tenant.flying++
+	c.flying++
+	p.settle(j, j.fresh, j.Output)
+	p.drained.add(j.cost)
+	c.drained.add(j.cost)
+	if p.config.Floor[j.Class] > 0 && c.queued > 0 {
+		c.credit = max(c.credit-j.cost, -p.floorBurst(int(j.Class)))
+	}
+	p.counts[j.Class].Dispatched++
+	return append(out, Action{
+		Kind: Dispatch, ID: j.ID, Engine: e.id,
+		Priority: p.config.Priority[j.Class], Wait: p.now - j.came,
+	})
+}
+
+// clear aborts requests of low classes whose prompts e is still reading, for
+// one of a high class that comes.
+func (p *Pool) clear(e *engine, out []Action) []Action {
+	if p.now-e.aborted < p.config.AbortEvery {
+		return out
+	}
+	for i := len(e.reading) - 1; i >= 0; i-- {
+		j := e.reading[i]
+		if !p.mayAbort(j) || p.left(j) < float64(p.config.AbortTokens) {
+			continue
+		}
+		out = p.resume(j, out)
+		e.aborted = p.now
+	}
+	return out
+}
+
+// mayAbort reports whether j, whose prompt is being read, may be aborted: not
+// too often, and not if it is what its class is due.
+func (p *Pool) mayAbort(j *job) bool { return j.aborts < p.config.MaxAborts && !j.floored }
+
+// left is how many tokens of j's prompt its engine has still to read, by the
+// fluid model.
+func (p *Pool) left(j *job) float64 {
+	return min(float64(j.fresh), max(0, (j.readBy-p.now).Seconds()*j.engine.c.PrefillRate))
+}
+
+// resume aborts j and queues it again. What the engine did not read goes back
+// to the low-class bucket.
+func (p *Pool) resume(j *job, out []Action) []Action {
+	e := j.engine
+	j.aborts++
+	e.level += p.left(j)
+	p.counts[j.Class].Resumed++
+	p.counts[j.Class].Wasted += j.fresh - int(math.Round(p.left(j)))
+	p.back(j)
+	return append(out, Action{Kind: AbortAndResume, ID: j.ID, Engine: e.id})
+}
+
+// makeRoom looks for an engine that would take j, of a high class, without the
+// requests of low classes that have no first token, and aborts these.
+func (p *Pool) makeRoom(j *job, out []Action) (*engine, []Action) {
+	for _, e := range p.engines {
+		if !p.wouldTake(e, j) {
+			continue
+		}
+		for i := len(e.reading) - 1; i >= 0; i-- {
+			if p.mayAbort(e.reading[i]) {
+				out = p.resume(e.reading[i], out)
+			}
+		}
+		e.aborted = p.now
+		return e, out
+	}
+	return nil, out
+}
+
+// wouldTake reports whether the gates of e would be open for j, of a high
+// class, without the requests that can be aborted, of which there are some.
+func (p *Pool) wouldTake(e *engine, j *job) bool {
+	n, kv, unread := len(e.jobs), e.kv, e.unread
+	for _, o := range e.reading {
+		if p.mayAbort(o) {
+			n, kv, unread = n-1, kv-o.held, unread-o.fresh
+		}
+	}
+	factor := p.config.Factor[j.Class]
+	return n < len(e.jobs) && p.fits(e, j) == GateOpen &&
+		float64(n) < factor*float64(e.c.MaxSeqs) &&
+		(n == 0 || float64(kv+j.need()) <= factor*float64(e.c.KVTokens)) &&
+		(unread == 0 || float64(unread+e.freshOn(j)) <= p.config.Box[j.Class]*float64(e.c.StepBudget))
+}
+
+// NextAt returns the time at which something happens even if no message
+// comes; ok is false if nothing will.
+func (p *Pool) NextAt() (at time.Duration, ok bool) {
+	if p.queued == 0 {
+		return 0, false
+	}
+	at = never
+	if j, waits := p.expiry.top(); waits {
+		at = j.expires
+	}
+	if p.standing == 0 {
+		at = min(at, p.without+p.config.Grace)
+	} else {
+		at = min(at, p.nextCredit())
+	}
+	return max(at, p.now+time.Microsecond), at != never
+}
+
+// nextCredit is when a bucket that holds up a request has filled.
+func (p *Pool) nextCredit() time.Duration {
+	at := never
+	for i := range p.classes {
+		c := &p.classes[i]
+		if p.config.Floor[i] > 0 && c.queued > 0 && !p.floorDue(i) {
+			lack := min(c.all.items[0].head().cost, p.floorBurst(i)) - c.credit
+			at = min(at, p.after(float64(lack)/(p.config.Floor[i]*p.drained.rate(p.rate))))
+		}
+	}
+	if !p.guarded || !p.lowWaits() {
+		return at
+	}
+	for _, e := range p.engines {
+		if p.config.LowCap > 0 && e.level < 0 && !e.draining {
+			at = min(at, p.after(-e.level/p.capRate(e)))
+		}
+	}
+	return min(at, p.highSeen+p.config.GuardFor)
+}
+
+func (p *Pool) lowWaits() bool {
+	for i := range outcrop.ClassPriority {
+		if p.classes[i].queued > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// after is so many seconds from now, rounded up.
+func (p *Pool) after(s float64) time.Duration {
+	return p.now + seconds(min(math.Ceil(s*1e6)/1e6+1e-6, maxSeconds))
+}

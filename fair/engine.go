@@ -1,0 +1,294 @@
+package fair
+
+import (
+	"time"
+
+	"github.com/outcrop/outcrop"
+)
+
+// An engine is what the scheduler knows of one engine; all of it is exact,
+// but for the times of the fluid model.
+type engine struct {
+	id       EngineID
+	c        Capacity
+	draining bool
+	jobs     []*job
+	reading  []*job // those of lower classes without a first token
+	unread   int    // U: fresh prompt tokens without a first token
+	own      int    // of these, those of provisioned requests
+	high     int    // of these, those of provisioned and priority requests
+	kv       int    // K: tokens of memory
+	readBy   time.Duration
+	level    float64 // of the low-class bucket, tokens of prompt
+	aborted  time.Duration
+	recent   recent
+}
+
+// A Gate says why an engine does not take a request now.
+type Gate uint8
+
+// The gates, in the order in which they are looked at.
+const (
+	GateOpen     Gate = iota
+	GateDraining      // takes nothing new
+	GateSize          // the memory is too small even when empty
+	GateLane          // a lane, and the prompt is too long for it
+	GateSeqs          // n: sequences
+	GateKV            // K: tokens of memory
+	GateReading       // reads the prompt of a provisioned or priority request
+	GateCap           // the low-class cap has no credit
+	GatePrefill       // U: prompt tokens without a first token
+	GateClear         // too few other engines are clear of prompts
+)
+
+// String returns the gate's name in logs and metrics.
+func (g Gate) String() string {
+	names := [...]string{"open", "draining", "size", "lane", "sequences", "memory", "reading", "low-cap", "prefill", "clear"}
+	if int(g) < len(names) {
+		return names[g]
+	}
+	return ""
+}
+
+// isHigh tells the classes for whose sake lower ones are held back.
+func isHigh(c outcrop.Class) bool { return c >= outcrop.ClassPriority }
+
+// need is the memory that j will hold, by the prediction.
+func (j *job) need() int { return j.Prompt + max(j.Output, j.output) }
+
+// freshOn is how many tokens of j's prompt e would have to read.
+func (e *engine) freshOn(j *job) int {
+	if j.Prefix != 0 && !e.recent.has(j.Prefix) {
+		return j.Prompt
+	}
+	return j.Prompt - j.Cached
+}
+
+// gate says whether e takes j now. A class whose floor is due is measured by
+// the limits of the classes above it.
+func (p *Pool) gate(e *engine, j *job, floored bool) Gate {
+	if g := p.fits(e, j); g != GateOpen {
+		return g
+	}
+	c := &p.config
+	factor, box, unread := c.Factor[j.Class], c.Box[j.Class], e.unread
+	if floored {
+		factor, box, unread = 1, max(box, c.Box[outcrop.ClassPriority]), e.unread-e.own
+	}
+	fresh := e.freshOn(j)
+	low := !isHigh(j.Class) && !floored
+	switch {
+	case float64(len(e.jobs)) >= factor*float64(e.c.MaxSeqs):
+		return GateSeqs
+	case len(e.jobs) > 0 && float64(e.kv+j.need()) > factor*float64(e.c.KVTokens):
+		return GateKV
+	case low && e.high > 0:
+		return GateReading
+	case low && p.guarded && c.LowCap > 0 && e.level < 0:
+		return GateCap
+	case unread > 0 && float64(unread+fresh) > box*float64(e.c.StepBudget):
+		return GatePrefill
+	case low && p.keepsLanes() && !p.leavesClear(e, fresh):
+		return GateClear
+	}
+	return GateOpen
+}
+
+// keepsLanes reports whether engines are kept for short prompts and clear of
+// prompts now.
+func (p *Pool) keepsLanes() bool { return p.lanes && p.guarded }
+
+// leavesClear reports whether enough other engines read no prompt, so that a
+// request of a high class that comes finds one, if e reads so many tokens for
+// a low class.
+func (p *Pool) leavesClear(e *engine, fresh int) bool {
+	if len(e.reading) > 0 && fresh <= p.config.LaneTokens {
+		return true
+	}
+	clear := 0
+	for _, o := range p.engines {
+		if o != e && !o.draining && o.high == 0 && len(o.reading) == 0 {
+			clear++
+		}
+	}
+	if float64(fresh) > p.config.Long*float64(e.c.StepBudget) {
+		clear--
+	}
+	return clear >= p.config.Clear
+}
+
+// fits looks at what does not change from moment to moment.
+func (p *Pool) fits(e *engine, j *job) Gate {
+	switch {
+	case e.draining:
+		return GateDraining
+	case j.need() > e.c.KVTokens:
+		return GateSize
+	case p.keepsLanes() && e.c.Lane && !isHigh(j.Class) && e.freshOn(j) > p.config.LaneTokens:
+		return GateLane
+	}
+	return GateOpen
+}
+
+// choose returns the engine that takes j now, nil if none does.
+func (p *Pool) choose(j *job, floored bool) *engine {
+	var best *engine
+	var least float64
+	for _, e := range p.engines {
+		if p.gate(e, j, floored) != GateOpen {
+			continue
+		}
+		if s := p.score(e, j); best == nil || s < least {
+			best, least = e, s
+		}
+	}
+	return best
+}
+
+// score orders the engines that take j; the least is the best.
+func (p *Pool) score(e *engine, j *job) float64 {
+	fresh := e.freshOn(j)
+	load := float64(e.kv) / float64(e.c.KVTokens)
+	if isHigh(j.Class) {
+		return p.untilFirst(e, fresh) + load/e.c.DecodeRate
+	}
+	return float64(fresh+e.unread)/float64(e.c.StepBudget) + load
+}
+
+// untilFirst is the time, in seconds, until e sends the first token of a
+// request of a high class with so many tokens to read: what is left of the
+// step under way, the prompts ahead, its own. Prompts of lower classes are
+// aborted for it, beyond the step under way.
+func (p *Pool) untilFirst(e *engine, fresh int) float64 {
+	ahead := e.backlog(p.now)
+	if p.config.MaxAborts > 0 {
+		ahead = min(ahead, float64(e.high+e.c.StepBudget))
+	}
+	step := (ahead + float64(fresh)) / e.c.PrefillRate
+	if n := len(e.jobs); n > 0 {
+		step += .5/e.c.DecodeRate + float64(n)/e.c.PrefillRate
+	}
+	return step
+}
+
+// backlog is how many tokens of prompt e has still to read: the fluid model
+// of what U counts until the first tokens come.
+func (e *engine) backlog(now time.Duration) float64 {
+	if e.unread == 0 {
+		return 0
+	}
+	return min(float64(e.unread), max(0, (e.readBy-now).Seconds()*e.c.PrefillRate))
+}
+
+// load books j on e.
+func (p *Pool) load(e *engine, j *job) {
+	j.fresh = e.freshOn(j)
+	j.engine, j.number, j.first, j.output, j.held = e, len(e.jobs), false, 0, j.need()
+	e.jobs = append(e.jobs, j)
+	e.kv += j.held
+	e.readBy = max(e.readBy, p.now) + seconds(float64(j.fresh)/e.c.PrefillRate)
+	j.readBy = e.readBy
+	e.unread += j.fresh
+	e.recent.add(j.Prefix)
+	switch {
+	case j.Class == outcrop.ClassProvisioned:
+		e.own += j.fresh
+		e.high += j.fresh
+	case isHigh(j.Class):
+		e.high += j.fresh
+	default:
+		e.level -= float64(j.fresh)
+		e.reading = append(e.reading, j)
+	}
+}
+
+// read books that the prompt of j is read, or will not be.
+func (p *Pool) read(j *job) {
+	e := j.engine
+	if j.first {
+		return
+	}
+	j.first = true
+	e.unread -= j.fresh
+	switch {
+	case j.Class == outcrop.ClassProvisioned:
+		e.own -= j.fresh
+		e.high -= j.fresh
+	case isHigh(j.Class):
+		e.high -= j.fresh
+	default:
+		e.forget(j)
+	}
+	e.readBy = min(e.readBy, p.now+seconds(float64(e.unread)/e.c.PrefillRate))
+}
+
+// forget takes j from the prompts that are being read; the others keep their
+// order.
+func (e *engine) forget(j *job) {
+	for i, o := range e.reading {
+		if o == j {
+			e.reading = append(e.reading[:i], e.reading[i+1:]...)
+			return
+		}
+	}
+}
+
+// unload takes j from its engine.
+func (p *Pool) unload(j *job) {
+	e := j.engine
+	p.read(j)
+	e.kv -= j.held
+	last := e.jobs[len(e.jobs)-1]
+	e.jobs[j.number], last.number = last, j.number
+	e.jobs[len(e.jobs)-1] = nil
+	e.jobs = e.jobs[:len(e.jobs)-1]
+	j.engine, j.held = nil, 0
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// normal returns the capacity with sensible values in place of those with
+// which no engine could work.
+func (c Capacity) normal() Capacity {
+	c.KVTokens = max(c.KVTokens, 1)
+	c.MaxSeqs = max(c.MaxSeqs, 1)
+	c.StepBudget = max(c.StepBudget, 1)
+	if !(c.PrefillRate >= 1) {
+		c.PrefillRate = 1
+	}
+	if !(c.DecodeRate >= 1e-3) {
+		c.DecodeRate = 1e-3
+	}
+	return c
+}
+
+// recent remembers the prefixes that an engine was handed last.
+type recent struct {
+	count map[uint64]int
+	ring  []uint64
+	next  int
+}
+
+const maxRecent = 4096
+
+func (r *recent) has(prefix uint64) bool { return r.count[prefix] > 0 }
+
+func (r *recent) add(prefix uint64) {
+	if prefix == 0 {
+		return
+	}
+	if r.count == nil {
+		r.count = map[uint64]int{}
+	}
+	r.count[prefix]++
+	if len(r.ring) < maxRecent {
+		r.ring = append(r.ring, prefix)
+		return
+	}
+	old := r.ring[r.next]
+	if r.count[old]--; r.count[old] == 0 {
+		delete(r.count, old)
+	}
+	r.ring[r.next] = prefix
+	r.next = (r.next + 1) % maxRecent
+}

@@ -1,0 +1,247 @@
+package fair
+
+import (
+	"math"
+	"time"
+
+	"github.com/outcrop/outcrop"
+)
+
+// never is later than all times.
+const never = time.Duration(math.MaxInt64)
+
+// A job is a request from Submit to its end.
+type job struct {
+	Request
+	tenant  *tenant
+	arrival uint64 // number of the Submit
+	came    time.Duration
+	expires time.Duration // when it leaves the queue; never
+	started time.Duration // when it was dispatched last
+	late    Bound         // by which bound, then
+	short   bool          // a lane takes it
+	cost    Service       // predicted
+
+	at, expiry int // places in the heaps, -1 outside
+
+	// On an engine:
+	engine  *engine
+	number  int // among the engine's jobs
+	fresh   int // prompt tokens that are not in the cache
+	first   bool
+	output  int           // tokens so far
+	held    int           // tokens of memory
+	charged Service       // to the tenant
+	readBy  time.Duration // when its prompt will be read, by the fluid model
+
+	floored        bool // it was started by the floor of its class
+	aborts, losses int
+}
+
+// before reports whether j starts before o, both of one tenant.
+func (j *job) before(o *job) bool {
+	if a, b := j.due(), o.due(); a != b {
+		return a < b
+	}
+	return j.arrival < o.arrival
+}
+
+func (j *job) due() time.Duration {
+	if j.Deadline > 0 {
+		return j.Deadline
+	}
+	return never
+}
+
+// A tenant is one flow of a class. It lives while it has requests, and after
+// that as long as its counter is above what a newcomer would get.
+type tenant struct {
+	name   string
+	weight float64
+	served float64 // the virtual counter: service received over weight
+	jobs   [2]heap[*job]
+	queued int
+	cost   Service // of what is queued
+	flying int     // requests on engines
+	places [3]int  // in class.all, class.short and class.idle
+}
+
+const (
+	long  = 0
+	short = 1
+)
+
+func newTenant(name string, served float64) *tenant {
+	t := &tenant{name: name, weight: 1, served: served, places: [3]int{-1, -1, -1}}
+	for i := range t.jobs {
+		t.jobs[i] = heap[*job]{before: (*job).before, place: func(j *job) *int { return &j.at }}
+	}
+	return t
+}
+
+// head returns the request that t starts next; there must be one.
+func (t *tenant) head() *job {
+	a, hasLong := t.jobs[long].top()
+	b, hasShort := t.jobs[short].top()
+	if !hasLong || hasShort && b.before(a) {
+		return b
+	}
+	return a
+}
+
+func (t *tenant) before(o *tenant) bool {
+	if t.served != o.served {
+		return t.served < o.served
+	}
+	return t.name < o.name
+}
+
+// A class holds the tenants that have requests of one class.
+type class struct {
+	rank    outcrop.Class
+	tenants map[string]*tenant
+	all     heap[*tenant] // those that wait
+	short   heap[*tenant] // those that wait with a short prompt
+	idle    heap[*tenant] // those without any request
+	virtual float64       // the counter that a newcomer gets
+	queued  int
+	flying  int
+	cost    Service // of what is queued
+	weight  float64 // of the tenants that wait
+	drained meter
+	credit  Service // of the floor
+}
+
+func (c *class) init(rank outcrop.Class) {
+	c.rank, c.tenants = rank, map[string]*tenant{}
+	for i, h := range []*heap[*tenant]{&c.all, &c.short, &c.idle} {
+		*h = heap[*tenant]{before: (*tenant).before, place: func(t *tenant) *int { return &t.places[i] }}
+	}
+}
+
+// tenant returns the tenant of that name, a new one at the counter of the
+// least-served if it was not there. A tenant that comes back is lifted to that
+// counter, so that nobody saves up service for later.
+func (c *class) tenant(name string, weight float64) *tenant {
+	t := c.tenants[name]
+	if t == nil {
+		t = newTenant(name, c.virtual)
+		c.tenants[name] = t
+	}
+	c.idle.remove(t)
+	if t.queued == 0 {
+		t.served = max(t.served, c.virtual)
+	}
+	if !(weight > 0) || math.IsInf(weight, 1) {
+		weight = 1
+	}
+	if t.queued > 0 {
+		c.weight += weight - t.weight
+	}
+	t.weight = weight
+	return t
+}
+
+// add puts j into the queue.
+func (c *class) add(j *job) {
+	t := j.tenant
+	t.jobs[kind(j)].push(j)
+	t.queued++
+	t.cost += j.cost
+	c.queued++
+	c.cost += j.cost
+	if t.queued == 1 {
+		c.weight += t.weight
+		c.all.push(t)
+	}
+	if j.short && t.places[short] < 0 {
+		c.short.push(t)
+	}
+}
+
+func kind(j *job) int {
+	if j.short {
+		return short
+	}
+	return long
+}
+
+// take removes j from the queue.
+func (c *class) take(j *job) {
+	t := j.tenant
+	c.virtual = max(c.virtual, c.all.items[0].served)
+	t.jobs[kind(j)].remove(j)
+	t.queued--
+	t.cost -= j.cost
+	c.queued--
+	c.cost -= j.cost
+	if t.jobs[short].len() == 0 {
+		c.short.remove(t)
+	}
+	if t.queued == 0 {
+		t.cost = 0
+		c.weight -= t.weight
+		c.all.remove(t)
+	}
+	if c.queued == 0 {
+		c.cost, c.weight, c.credit = 0, 0, 0
+	}
+}
+
+// charge adds to the counter of t; s may be negative.
+func (c *class) charge(t *tenant, s Service) {
+	t.served += float64(s) / t.weight
+	c.all.fix(t)
+	c.short.fix(t)
+	c.idle.fix(t)
+}
+
+// rest lets go of tenants whose counters say nothing any more, after t may
+// have lost its last request.
+func (c *class) rest(t *tenant) {
+	if t.queued == 0 && t.flying == 0 && t.places[2] < 0 {
+		c.idle.push(t)
+	}
+	for {
+		o, ok := c.idle.top()
+		if !ok || c.queued+c.flying > 0 && o.served > c.virtual {
+			break
+		}
+		c.idle.remove(o)
+		delete(c.tenants, o.name)
+	}
+	if len(c.tenants) == 0 {
+		c.virtual = 0
+	}
+}
+
+// A meter measures the rate at which a queue drains while it is not empty. It
+// forgets with the time constant meterTime.
+type meter struct {
+	service Service
+	seconds float64
+}
+
+const (
+	meterTime  = 10 * time.Second
+	priorTime  = 1.0 // seconds for which the assumed rate counts
+	leastShare = 1e-3
+)
+
+func (m *meter) pass(d time.Duration, waiting bool) {
+	keep := math.Exp(-d.Seconds() / meterTime.Seconds())
+	m.service *= Service(keep)
+	m.seconds *= keep
+	if waiting {
+		m.seconds += d.Seconds()
+	}
+}
+
+func (m *meter) add(s Service) { m.service = max(0, m.service+s) }
+
+// rate returns service tokens a second, given what to assume without any
+// measurement.
+func (m *meter) rate(assumed float64) float64 {
+	r := (float64(m.service) + assumed*priorTime) / (m.seconds + priorTime)
+	return max(r, assumed*leastShare)
+}
