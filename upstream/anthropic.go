@@ -60,6 +60,7 @@ func NewAnthropic(c AnthropicConfig) (*Anthropic, error) {
 		if err := h.addHeader("x-api-key", string(c.Key)); err != nil {
 			return nil, err
 		}
+		h.secret.add(c.Key)
 	}
 	e.exchanges.New = func() any { return &exchange{dec: new(anthropicDecoder)} }
 	return e, nil
@@ -115,10 +116,10 @@ func (e *Anthropic) CountTokens(ctx context.Context, req *outcrop.Request) (int,
 	}
 	status, answer, err := e.get(ctx, "POST", e.tokenize, header, body)
 	if err != nil {
-		return 0, countError(ctx, e.name, err)
+		return 0, e.countError(ctx, err)
 	}
 	if status != 200 {
-		return 0, refused(e.name, status, anthropic.ErrorMessage(answer), 0)
+		return 0, e.secret.maskError(refused(e.name, status, anthropic.ErrorMessage(answer), 0))
 	}
 	n, ok := anthropic.InputTokens(answer)
 	if !ok {

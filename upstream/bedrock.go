@@ -62,6 +62,7 @@ func NewBedrock(c BedrockConfig) (*Bedrock, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.secret.add(c.Bearer, c.SecretKey, c.SessionToken)
 	e := &Bedrock{hosts: h, model: c.Model}
 	if c.Bearer != "" {
 		if err := h.addHeader("Authorization", "Bearer "+string(c.Bearer)); err != nil {
@@ -197,16 +198,16 @@ func (e *Bedrock) CountTokens(ctx context.Context, req *outcrop.Request) (int, e
 	header = e.sign(header, path, []sigv4.Field{{Name: "Content-Type", Value: "application/json"}}, body, time.Now())
 	resp, err := e.unary.Do(ctx, &h1.Request{Method: "POST", Path: path, Header: header, Body: body})
 	if err != nil {
-		return 0, countError(ctx, e.name, err)
+		return 0, e.countError(ctx, err)
 	}
 	defer resp.Close()
 	resp.Started()
-	x := exchange{name: e.name, resp: resp}
+	x := exchange{engine: e.hosts, resp: resp}
 	if err := x.readAll(maxRefusal); err != nil {
 		return 0, x.fail(ctx, err)
 	}
 	if resp.Status != 200 {
-		return 0, failure(e.name, resp, x.in)
+		return 0, e.secret.maskError(failure(e.name, resp, e.secret.maskBody(x.in)))
 	}
 	n, ok := bedrock.ParseCount(x.in)
 	if !ok {

@@ -33,14 +33,14 @@ func (x *exchange) fail(ctx context.Context, err error) error {
 	}
 	var e *outcrop.Error
 	if errors.As(err, &e) {
-		return x.place(e)
+		return x.engine.secret.maskError(x.place(e))
 	}
 	return x.broken(err)
 }
 
 // place fits an error of a decoder to how far the answer has come: a model's
 // error is one on the stream after the first event, and never before it.
-func (x *exchange) place(e *outcrop.Error) error {
+func (x *exchange) place(e *outcrop.Error) *outcrop.Error {
 	placed := *e
 	switch {
 	case x.sent && (e.Code == outcrop.CodeModelError || e.Code == outcrop.CodeModelTimeout):
@@ -53,7 +53,7 @@ func (x *exchange) place(e *outcrop.Error) error {
 
 // broken is the error of an exchange that failed below its content.
 func (x *exchange) broken(err error) error {
-	e := &outcrop.Error{Code: outcrop.CodeModelError, Message: saysError, Cause: fmt.Errorf("engine %s: %w", x.name, err)}
+	e := &outcrop.Error{Code: outcrop.CodeModelError, Message: saysError, Cause: fmt.Errorf("engine %s: %w", x.engine.name, err)}
 	var dial *h1.DialError
 	switch {
 	case x.sent:

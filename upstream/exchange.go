@@ -58,8 +58,9 @@ type decoder interface {
 // once Invoke returns: by then h1 holds nothing of it.
 type exchange struct {
 	dec     decoder
-	name    string
+	engine  *hosts
 	begun   time.Time
+	heard   time.Time // when an event came last, once a token has come
 	out     outcrop.Sink
 	refusal error // what out returned
 	sent    bool  // something was sent
@@ -77,7 +78,7 @@ type exchange struct {
 // start makes x ready to carry req.
 func (x *exchange) start(h *hosts, req *outcrop.Request, out outcrop.Sink) {
 	x.begun = time.Now()
-	x.name, x.out = h.name, out
+	x.engine, x.out = h, out
 	x.receipt = outcrop.Receipt{Attempts: 1}
 	x.header = append(x.header[:0], h.header...)
 	x.body = x.body[:0]
@@ -153,7 +154,7 @@ func (x *exchange) receive(streaming bool) error {
 	if x.resp.Status != 200 {
 		return x.refused()
 	}
-	x.receipt.Engine = x.name
+	x.receipt.Engine = x.engine.name
 	x.dec.accept(x.resp)
 	if streaming && !isJSON(x.resp.Header("content-type")) {
 		return x.stream()
@@ -173,7 +174,7 @@ func (x *exchange) refused() error {
 	if err := x.readAll(maxRefusal); err != nil && !errors.Is(err, errTooLong) {
 		x.in = x.in[:0]
 	}
-	return x.dec.refusal(x.name, x.resp, x.in)
+	return x.dec.refusal(x.engine.name, x.resp, x.engine.secret.maskBody(x.in))
 }
 
 // readAll reads the body into x.in. It grows with what comes, not with what
@@ -230,7 +231,18 @@ func (x *exchange) stream() error {
 		if err != nil || done {
 			return err
 		}
+		if x.stalled() {
+			return h1.ErrIdle
+		}
 	}
+}
+
+// stalled reports whether the engine has sent no event for its idle time,
+// although it sends something: comments, or the pieces of an event that does
+// not come. h1 waits as long again for each of these. Before the first token
+// there is nothing to watch: all of it shares the time for that.
+func (x *exchange) stalled() bool {
+	return !x.heard.IsZero() && time.Since(x.heard) > x.engine.idle
 }
 
 // pass decodes the events at hand and reports whether the answer is whole.
@@ -253,6 +265,9 @@ func (x *exchange) pass() (done bool, err error) {
 	}
 	if !some || !x.sent {
 		return done, nil
+	}
+	if x.receipt.FirstToken > 0 {
+		x.heard = time.Now()
 	}
 	if err := x.flush(); err != nil {
 		return false, err
@@ -312,7 +327,10 @@ func (h *hosts) get(ctx context.Context, method, path string, header, body []byt
 	}
 	defer resp.Close()
 	resp.Started()
-	x := exchange{resp: resp}
+	x := exchange{engine: h, resp: resp}
 	err = x.readAll(maxAnswer)
+	if resp.Status != 200 {
+		x.in = h.secret.maskBody(x.in)
+	}
 	return resp.Status, bytes.TrimSpace(x.in), err
 }

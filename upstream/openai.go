@@ -59,6 +59,7 @@ func NewOpenAI(c OpenAIConfig) (*OpenAI, error) {
 		if err := h.addHeader("Authorization", "Bearer "+string(c.Key)); err != nil {
 			return nil, err
 		}
+		h.secret.add(c.Key)
 	}
 	e.exchanges.New = func() any { return &exchange{dec: new(openaiDecoder)} }
 	return e, nil
@@ -116,10 +117,10 @@ func (e *OpenAI) CountTokens(ctx context.Context, req *outcrop.Request) (int, er
 	}
 	status, answer, err := e.get(ctx, "POST", e.tokenize, e.header, body)
 	if err != nil {
-		return 0, countError(ctx, e.name, err)
+		return 0, e.countError(ctx, err)
 	}
 	if status != 200 {
-		return 0, refused(e.name, status, openai.ErrorMessage(answer), 0)
+		return 0, e.secret.maskError(refused(e.name, status, openai.ErrorMessage(answer), 0))
 	}
 	n, ok := tokenCount(answer)
 	if !ok {
@@ -130,8 +131,8 @@ func (e *OpenAI) CountTokens(ctx context.Context, req *outcrop.Request) (int, er
 
 // countError is the error of a call beside invocations that failed below its
 // content.
-func countError(ctx context.Context, name string, err error) error {
-	x := exchange{name: name}
+func (h *hosts) countError(ctx context.Context, err error) error {
+	x := exchange{engine: h}
 	return x.fail(ctx, err)
 }
 

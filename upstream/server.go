@@ -87,6 +87,8 @@ type hosts struct {
 	stream *h1.Host
 	path   string // of the URL, without a slash at its end
 	header []byte // lines of each request
+	idle   time.Duration
+	secret secrets
 }
 
 func newHosts(s Server) (*hosts, error) {
@@ -95,7 +97,7 @@ func newHosts(s Server) (*hosts, error) {
 		return nil, errors.New("upstream: the URL is malformed")
 	}
 	t := s.Timeouts.withDefaults()
-	h := &hosts{name: s.Name, path: strings.TrimRight(u.EscapedPath(), "/")}
+	h := &hosts{name: s.Name, path: strings.TrimRight(u.EscapedPath(), "/"), idle: t.Idle}
 	if h.name == "" {
 		h.name = u.Host
 	}
@@ -135,6 +137,7 @@ func (h *hosts) addHeaders(headers map[string]Secret) error {
 		if err := h.addHeader(name, string(headers[name])); err != nil {
 			return err
 		}
+		h.secret.add(headers[name])
 	}
 	return nil
 }
