@@ -119,3 +119,19 @@ func TestASchemaWithoutValueIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// What costs too much to make up is refused like what cannot be.
+func TestARefusedSchemaOfAToolIsNamed(t *testing.T) {
+	overlapping := `{"type":"object","required":["a"],"properties":{"a":{"oneOf":[` +
+		strings.TrimSuffix(strings.Repeat(`{"type":"integer","minimum":0},`, 4000), ",") + `]}}}`
+	for name, bad := range map[string]string{"costly": overlapping, "impossible": `{"enum":[]}`, "nested": `{"type":"array","items":true}`} {
+		_, _, err := invoke(t, quick(t), ask(t, "Hi", func(r *outcrop.Request) {
+			r.Conversation.Tools = []outcrop.Tool{{Name: outcrop.Text("get_weather"), Schema: outcrop.JSON(bad)}}
+			r.Conversation.ToolChoice.Kind = outcrop.ToolChoiceAny
+		}))
+		var e *outcrop.Error
+		if !errors.As(err, &e) || e.Code != outcrop.CodeValidation || !strings.Contains(e.Message, "the schema of the tool get_weather") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
