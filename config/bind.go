@@ -321,9 +321,9 @@ func (b *binder) scalar(n ast.Node, path string, f *field, v reflect.Value) {
 	}
 	if what, help := setScalar(v, f, text); what != "" {
 		if f.form == "url" {
-			b.hideUser(text)
+			b.hideAddress(text)
 		}
-		b.report(n, path, quoted(text)+" "+what, help)
+		b.report(n, path, quoted(b.masked(text))+" "+what, help) // masked first: a secret that is cut could not be found
 		v.SetZero()
 	}
 }

@@ -41,8 +41,13 @@ func (b *binder) secret(n ast.Node, path string, v reflect.Value) {
 	v.Set(reflect.ValueOf(s))
 }
 
-// hideUser keeps user name and password of an address out of every problem.
-func (b *binder) hideUser(address string) {
+// hideAddress keeps what can be a secret in an address out of every problem:
+// user name and password, and what follows the path.
+func (b *binder) hideAddress(address string) {
+	if i := strings.IndexAny(address, "?#"); i >= 0 && i+1 < len(address) {
+		b.hidden = append(b.hidden, address[i:])
+		address = address[:i]
+	}
 	_, rest, _ := strings.Cut(address, "//")
 	authority, _, _ := strings.Cut(rest, "/")
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
