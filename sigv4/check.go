@@ -16,7 +16,7 @@ func (s *Signature) check(r *Request, rules *Rules, now time.Time) error {
 	if err := s.checkTime(rules, now); err != nil {
 		return err
 	}
-	if err := s.checkSigned(r); err != nil {
+	if err := s.checkSigned(r, rules); err != nil {
 		return err
 	}
 	return s.checkPayload(rules)
@@ -82,7 +82,7 @@ func minutes(d time.Duration) string {
 }
 
 // checkSigned holds the list of signed headers against the headers.
-func (s *Signature) checkSigned(r *Request) error {
+func (s *Signature) checkSigned(r *Request, rules *Rules) error {
 	count, last, host := 0, "", false
 	for name := range strings.SplitSeq(s.signed, ";") {
 		count++
@@ -96,11 +96,16 @@ func (s *Signature) checkSigned(r *Request) error {
 		return refused("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	for _, f := range r.Fields {
-		if isAmz(f.Name) && !listed(s.signed, f.Name) {
+		if (isAmz(f.Name) || rules.mustSign(f.Name)) && !listed(s.signed, f.Name) {
 			return refused("'" + strings.ToLower(f.Name) + "' must be a 'SignedHeader' in the AWS Authorization.")
 		}
 	}
 	return nil
+}
+
+func (r *Rules) mustSign(name string) bool {
+	n := len(r.SignedPrefix)
+	return n > 0 && len(name) >= n && sameName(name[:n], r.SignedPrefix)
 }
 
 // headerName reports whether s can be the name of a header, in lower case.

@@ -146,6 +146,27 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	})
 }
 
+func TestFieldsThatTheServerActsOnMustBeSigned(t *testing.T) {
+	prefixed := sigv4.Rules{Region: region, Service: service, Presigned: true, SignedPrefix: "x-amzn-bedrock-"}
+	tier := sigv4.Field{Name: "X-Amzn-Bedrock-Service-Tier", Value: "priority"}
+	const says = "'x-amzn-bedrock-service-tier' must be a 'SignedHeader'"
+	checkRefusals(t, prefixed, map[string]refusal{
+		"unsigned":               {plus(converse(), tier.Name, tier.Value), sigv4.FaultRefused, says},
+		"unsigned in small type": {plus(converse(), strings.ToLower(tier.Name), tier.Value), sigv4.FaultRefused, says},
+		"presigned":              {plus(link("/model/x/invoke", time.Hour), tier.Name, tier.Value), sigv4.FaultRefused, says},
+	})
+	for name, r := range map[string]*sigv4.Request{
+		"signed": converse(tier), "another field": plus(converse(), "X-Amzn-Trace-Id", "a"), "a shorter name": plus(converse(), "X-Amzn-Bedrock", "a"),
+	} {
+		if _, err := sigv4.Parse(r, prefixed, noon); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := sigv4.Parse(plus(converse(), tier.Name, tier.Value), rules, noon); err != nil {
+		t.Errorf("without the rule: %v", err)
+	}
+}
+
 func TestBadCredentialsAreRefused(t *testing.T) {
 	scope := "20261122/us-east-1/bedrock/aws4_request"
 	unsignedBody := func(value string) *sigv4.Request {

@@ -85,6 +85,10 @@ type Rules struct {
 	Path       PathForm
 	// Presigned accepts credentials in the query.
 	Presigned bool
+	// SignedPrefix is how the names of header fields begin that must be
+	// signed if they are there, as those with X-Amz- must anyway: those that
+	// the server acts on. Empty means no others.
+	SignedPrefix string
 	// UnsignedPayload and StreamingPayload accept the corresponding values
 	// of X-Amz-Content-Sha256. The caller sees them in Signature.Payload and
 	// has to act on them.
