@@ -66,8 +66,10 @@ func amzQuery(uri string) bool {
 	return false
 }
 
-// hosted reports whether host is one of the server's own.
-func (a *Authenticator) hosted(host string) bool {
+// Hosted reports whether host, the value of a Host header, is one of the
+// server's own. Authenticate asks itself; it is for what needs no credentials,
+// so that a web page whose name was made to point here cannot read that.
+func (a *Authenticator) Hosted(host string) bool {
 	if len(a.options.Hosts) == 0 {
 		return true
 	}

@@ -21,6 +21,10 @@ import (
 // Service is the signing name of all Bedrock services.
 const Service = "bedrock"
 
+// signedPrefix is how the fields begin in which callers of InvokeModel say
+// what they want, besides the body. All SDKs sign them.
+const signedPrefix = "x-amzn-bedrock-"
+
 // Options set up an Authenticator.
 type Options struct {
 	// Region is the one that signatures must be scoped to; empty accepts any.
@@ -102,7 +106,7 @@ func (a *Authenticator) Open() bool { return a.keys.Load().open }
 //
 // The body counts for signatures alone; for other credentials it may be nil.
 func (a *Authenticator) Authenticate(r *Request, body []byte, now time.Time) (*outcrop.Principal, error) {
-	if !a.hosted(r.Head.Host) {
+	if !a.Hosted(r.Head.Host) {
 		return nil, denied("The Host header names no endpoint of this server.")
 	}
 	k := a.keys.Load()
@@ -130,7 +134,7 @@ func (a *Authenticator) Authenticate(r *Request, body []byte, now time.Time) (*o
 }
 
 func (a *Authenticator) rules(presigned bool) sigv4.Rules {
-	return sigv4.Rules{Region: a.options.Region, Service: Service, Skew: a.options.Skew, Presigned: presigned}
+	return sigv4.Rules{Region: a.options.Region, Service: Service, Skew: a.options.Skew, Presigned: presigned, SignedPrefix: signedPrefix}
 }
 
 // signature authenticates by a signature, in the header or in the query. An
