@@ -89,6 +89,10 @@ func (d *door) serveWatch(v *visit) {
 		v.hangUp()
 	}
 	d.bound(v)
+	if !d.who.Hosted(v.r.Host) {
+		http.Error(v.w, "The Host header names no endpoint of this server.", http.StatusForbidden)
+		return
+	}
 	d.watch.ServeHTTP(v.w, v.r)
 }
 
