@@ -1,0 +1,186 @@
+// Package capacity runs the engines of one model: it drives the scheduler of
+// package fair with real requests, real engines and real time, and learns what
+// the engines can do with package estimate.
+//
+// A request path and a dispatcher talk by messages alone (see dispatcher): the
+// path hands a request in and hears of its fate, then tells of the first token,
+// of progress and of the end. Answers go straight from the engine to the
+// caller.
+package capacity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/estimate"
+	"github.com/outcrop/outcrop/fair"
+	"github.com/outcrop/outcrop/step"
+)
+
+// A Config describes the pool of one model's engines.
+type Config struct {
+	// Model names the pool in messages to callers: the card's id.
+	Model string
+	// Scheduler holds the constants of the scheduler; the zero value means
+	// fair.Default().
+	Scheduler fair.Config
+	Engines   []Engine
+	// Terms says what a request is entitled to; nil means Terms{} for all. It
+	// is called once for each request, must not block, and is called
+	// concurrently.
+	Terms func(*outcrop.Request) Terms
+	// Record, if set, is told what became of each request, when Invoke is
+	// about to return. It must not block and is called concurrently. It gets a
+	// copy that it may keep.
+	Record func(Record)
+	// ScrapeEvery is the time between two scrapes of an engine's metrics, which
+	// is also what one may take at most; 0 means a second.
+	ScrapeEvery time.Duration
+}
+
+// An Engine is one replica of a pool.
+type Engine struct {
+	Name  string // unique in the pool
+	Model outcrop.Model
+	// Capacity is what the engine is thought to be able to do; see Of and
+	// Unknown. MaxSeqs is the most that it is ever given at a time.
+	Capacity fair.Capacity
+	// Fixed keeps the rates of Capacity as they are. Otherwise they are where
+	// the estimate begins.
+	Fixed bool
+	// Stream asks the engine to stream even if the caller does not, so that
+	// the first token of each conversation is seen when it comes. Native
+	// bodies are left as they are.
+	Stream bool
+	// Metrics fetches what the engine says of itself; nil if it says nothing.
+	// See VLLM.
+	Metrics func(context.Context) (estimate.Scrape, error)
+}
+
+// Terms are what a request is entitled to in the queue.
+type Terms struct {
+	// Weight is the share of the request's tenant relative to the others of
+	// its class, such as the units it has bought; 0 means 1.
+	Weight float64
+	// MaxWait bounds the time in the queue, within the bound of the class; 0
+	// means the class's alone.
+	MaxWait time.Duration
+	// Deadline is when the request must have started; zero if it has none. The
+	// requests of a tenant start in the order of their deadlines.
+	Deadline time.Time
+}
+
+// Of returns the capacity of an engine of which the constants of package step
+// are known, by calibration or as the card's. Constants of an engine that is
+// faster than life must be scaled first.
+func Of(c step.Constants) fair.Capacity {
+	token := max(float64(c.Token)/1000, 1e-3)
+	return fair.Capacity{
+		KVTokens: c.KVTokens, MaxSeqs: c.MaxSeqs, StepBudget: c.Budget,
+		PrefillRate: float64(time.Second) / token,
+		DecodeRate:  float64(time.Second) / max(float64(c.Overhead+c.Weights), 1),
+	}
+}
+
+// Unknown returns the capacity of an engine of which only the number of
+// requests that it takes at a time is known, or not even that (0). It is no
+// gate but for that number, until the engine itself refuses; its rates are to
+// be estimated.
+func Unknown(limit int) fair.Capacity {
+	if limit <= 0 {
+		limit = 1 << 16
+	}
+	return fair.Capacity{KVTokens: 1 << 40, MaxSeqs: limit, StepBudget: 1 << 30, PrefillRate: 10_000, DecodeRate: 50}
+}
+
+// A Pool is a Model that gives each request to one of its engines when the
+// scheduler says so. It is safe for concurrent use.
+type Pool struct {
+	config Config
+	local  *local
+	queue  dispatcher // local, as the request path sees it
+	ids    atomic.Uint64
+	caches prefixes
+
+	scraping context.Context
+	stop     context.CancelFunc
+	scrapers sync.WaitGroup
+	updating sync.Mutex // one Update or Close at a time
+	scraped  map[string]context.CancelFunc
+}
+
+// ErrName is why New and Update refuse engines.
+var ErrName = errors.New("capacity: engines need a model and names that are not empty and differ")
+
+// New returns a pool of the engines; there may be none yet. Close it when it is
+// not used any more.
+func New(c Config) (*Pool, error) {
+	if c.Scheduler == (fair.Config{}) {
+		c.Scheduler = fair.Default()
+	}
+	if c.ScrapeEvery <= 0 {
+		c.ScrapeEvery = time.Second
+	}
+	d := newLocal(c.Scheduler)
+	p := &Pool{config: c, local: d, queue: d, scraped: map[string]context.CancelFunc{}}
+	p.scraping, p.stop = context.WithCancel(context.Background())
+	if err := p.Update(c.Engines); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Update makes the engines of the pool those given. One of a name that was
+// there keeps what was learned of it, with the new Capacity as its bound. One
+// that is not there any more gets nothing new and leaves once it is empty. No
+// request is lost.
+func (p *Pool) Update(engines []Engine) error {
+	if err := check(engines); err != nil {
+		return err
+	}
+	p.updating.Lock()
+	defer p.updating.Unlock()
+	p.local.update(engines)
+	p.scrape(engines)
+	return nil
+}
+
+func check(engines []Engine) error {
+	seen := map[string]bool{}
+	for _, e := range engines {
+		if e.Name == "" || e.Model == nil || seen[e.Name] {
+			return fmt.Errorf("%w: %q", ErrName, e.Name)
+		}
+		seen[e.Name] = true
+	}
+	return nil
+}
+
+// Drain gives the engine of that name nothing new, or takes it back. It reports
+// whether there is such an engine.
+func (p *Pool) Drain(name string, drain bool) bool { return p.local.drain(name, drain) }
+
+// Remove takes an engine that is gone out of the pool at once. Its requests
+// without a token wait again; the others fail. It reports whether there was
+// such an engine.
+func (p *Pool) Remove(name string) bool { return p.local.remove(name) }
+
+// SetFloor changes the share of service that a class gets whatever the classes
+// above it want.
+func (p *Pool) SetFloor(c outcrop.Class, share float64) { p.local.setFloor(c, share) }
+
+// Close refuses what waits and what comes, and ends the pool's background
+// work. What runs goes on. Close waits for scrapes under way to end.
+func (p *Pool) Close() {
+	p.updating.Lock()
+	defer p.updating.Unlock()
+	p.stop()
+	p.local.close()
+	p.scrapers.Wait()
+}

@@ -1,0 +1,279 @@
+package capacity
+
+import (
+	"slices"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/estimate"
+	"github.com/outcrop/outcrop/fair"
+)
+
+// An engine is what the dispatcher knows of one engine, beside what the
+// scheduler knows.
+type engine struct {
+	*Engine
+	id       fair.EngineID
+	drained  bool // by command
+	leaving  bool
+	standing bool          // the scheduler may use it
+	told     fair.Capacity // what the scheduler was told last
+
+	health     estimate.Health
+	rates      estimate.Rates
+	correction estimate.Correction
+	scraped    time.Duration // when; 0 if never
+
+	jobs    []*job
+	loads   uint64 // requests that it was given
+	unread  int    // uncached tokens of prompts without a first token
+	context int    // tokens of prompts and predicted output
+
+	failures, served int
+}
+
+// leastMemory is the share of an engine's memory that is always counted with:
+// what is larger than the memory is refused and not only delayed.
+const leastMemory = 0.5
+
+// known is how many first tokens make the estimate worth judging by.
+const known = 20
+
+func (e *engine) load(j *job) {
+	j.engine = e
+	j.fresh = j.Prompt - min(j.Cached, j.Prompt-1)
+	j.ahead = e.unread
+	e.unread += j.fresh
+	e.context += j.Prompt + j.Output
+	e.loads++
+	j.number = len(e.jobs)
+	e.jobs = append(e.jobs, j)
+}
+
+// read books that the prompt of j is read, or will not be.
+func (e *engine) read(j *job) {
+	e.unread -= j.fresh
+	j.fresh = 0
+}
+
+func (e *engine) unload(j *job) {
+	e.read(j)
+	e.context -= j.Prompt + j.Output
+	last := len(e.jobs) - 1
+	e.jobs[last].number = j.number
+	e.jobs[j.number], e.jobs[last] = e.jobs[last], nil
+	e.jobs = e.jobs[:last]
+	j.engine = nil
+}
+
+// began learns from a first token.
+func (e *engine) began(now time.Duration, j *job) {
+	if firsts, _ := e.rates.Samples(); firsts >= known && !e.Fixed {
+		e.health.FirstToken(now, j.took, e.rates.Predict(j.ahead, j.own()))
+	}
+}
+
+// own is how many tokens of the prompt the engine had to read, by the
+// prediction.
+func (j *job) own() int { return j.Prompt - min(j.Cached, j.Prompt-1) }
+
+// decoded learns from progress.
+func (e *engine) decoded(now time.Duration, j *job, tokens int) {
+	if j.quiet && j.loads == e.loads {
+		e.rates.Gap((now-j.at)/time.Duration(tokens-j.tokens), len(e.jobs), e.context)
+	}
+	j.at, j.tokens, j.quiet, j.loads = now, tokens, e.unread == 0, e.loads
+}
+
+// ended learns from the end of an attempt.
+func (e *engine) ended(now time.Duration, j *job, end end) {
+	switch end.failure {
+	case "":
+		e.served++
+		e.health.Succeeded()
+		e.correction.Served(now)
+	case outcrop.CodeUnavailable, outcrop.CodeModelStream, outcrop.CodeModelTimeout:
+		e.failures++
+		e.health.Broke(now)
+	}
+	if j.took == 0 || !j.streams {
+		return
+	}
+	own := j.own()
+	if end.exact && end.usage != (outcrop.Usage{}) {
+		own = end.usage.Input + end.usage.CacheWrite
+	}
+	e.rates.FirstToken(j.took, j.ahead, own)
+}
+
+// refused learns that the engine did not take a request.
+func (e *engine) refused(now time.Duration, code outcrop.Code, retry time.Duration) {
+	e.failures++
+	if code == outcrop.CodeUnavailable {
+		e.health.Unavailable(now)
+		return
+	}
+	e.health.Full(now, retry)
+	if code == outcrop.CodeThrottling {
+		e.correction.Throttled(now)
+	}
+}
+
+// rests returns until when the engine rests, if it does.
+func (e *engine) rests() (until time.Duration, ok bool) {
+	return e.health.Until(), e.health.Condition() == estimate.Resting
+}
+
+// capacity is what the scheduler should think of the engine.
+func (e *engine) capacity() fair.Capacity {
+	c := e.Capacity
+	f := e.correction.Factor()
+	c.MaxSeqs = max(1, int(f*float64(c.MaxSeqs)))
+	c.KVTokens = max(1, int(max(f, leastMemory)*float64(c.KVTokens)))
+	if e.health.Condition() == estimate.Probing {
+		c.MaxSeqs = 1
+	}
+	if !e.Fixed {
+		c.PrefillRate, c.DecodeRate = e.rates.Prefill(), e.rates.Decode()
+	}
+	return c
+}
+
+// judge tells the scheduler what has become of the engine. The last one that
+// stands does not rest: trying it is better than nothing.
+func (d *local) judge(now time.Duration, e *engine) {
+	if d.closed {
+		return
+	}
+	if e.health.Condition() == estimate.Resting && !d.others(e) {
+		e.health.Spare()
+	}
+	if e.drained || e.leaving || e.health.Condition() == estimate.Resting {
+		if e.standing {
+			e.standing = false
+			d.do(now, d.pool.Drain(now, e.id, d.out[:0]))
+		}
+		return
+	}
+	c := e.capacity()
+	if e.standing && alike(c, e.told) {
+		return
+	}
+	e.standing, e.told = true, c
+	d.do(now, d.pool.Up(now, e.id, c, d.out[:0]))
+}
+
+func (d *local) others(e *engine) bool {
+	return slices.ContainsFunc(d.engines, func(o *engine) bool { return o != e && o.standing })
+}
+
+// alike reports whether a change is not worth telling.
+func alike(a, b fair.Capacity) bool {
+	near := func(x, y float64) bool { return x <= y*1.05 && y <= x*1.05 }
+	if !near(a.PrefillRate, b.PrefillRate) || !near(a.DecodeRate, b.DecodeRate) {
+		return false
+	}
+	a.PrefillRate, a.DecodeRate = b.PrefillRate, b.DecodeRate
+	return a == b
+}
+
+// depart lets an engine go that leaves and is empty.
+func (d *local) depart(now time.Duration, e *engine) {
+	if !e.leaving || len(e.jobs) > 0 {
+		return
+	}
+	d.engines = slices.DeleteFunc(d.engines, func(o *engine) bool { return o == e })
+	d.do(now, d.pool.Down(now, e.id, d.out[:0]))
+}
+
+func (d *local) named(name string) *engine {
+	for _, e := range d.engines {
+		if e.Name == name && !e.leaving {
+			return e
+		}
+	}
+	return nil
+}
+
+func (d *local) update(engines []Engine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	var next []*engine
+	for i := range engines {
+		given := engines[i]
+		e := d.named(given.Name)
+		if e == nil {
+			d.numbers++
+			e = &engine{id: d.numbers, rates: estimate.NewRates(
+				max(given.Capacity.PrefillRate, 1), max(given.Capacity.DecodeRate, 1e-3))}
+		}
+		e.Engine = &given
+		next = append(next, e)
+	}
+	before := d.engines
+	d.engines = slices.Clone(next)
+	for _, e := range before {
+		if !slices.Contains(next, e) {
+			e.leaving = true
+			d.engines = append(d.engines, e)
+		}
+	}
+	for _, e := range next {
+		d.judge(now, e)
+	}
+	for _, e := range before {
+		d.judge(now, e)
+		d.depart(now, e)
+	}
+	d.arm(now)
+}
+
+func (d *local) drain(name string, drain bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.named(name)
+	if e == nil {
+		return false
+	}
+	now := d.now()
+	e.drained = drain
+	d.judge(now, e)
+	d.arm(now)
+	return true
+}
+
+func (d *local) remove(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.named(name)
+	if e == nil {
+		return false
+	}
+	now := d.now()
+	d.engines = slices.DeleteFunc(d.engines, func(o *engine) bool { return o == e })
+	d.do(now, d.pool.Down(now, e.id, d.out[:0]))
+	d.arm(now)
+	return true
+}
+
+// correct learns what the metrics of an engine say.
+func (d *local) correct(name string, s estimate.Scrape) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.named(name)
+	if e == nil || d.closed {
+		return
+	}
+	reading := 0
+	for _, j := range e.jobs {
+		if j.took == 0 {
+			reading++
+		}
+	}
+	now := d.now()
+	e.scraped = max(now, 1)
+	e.correction.Scraped(now, s, reading)
+	d.judge(now, e)
+	d.arm(now)
+}

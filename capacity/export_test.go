@@ -1,0 +1,29 @@
+package capacity
+
+import "github.com/outcrop/outcrop"
+
+// Held is how many requests the dispatcher knows, and how many its engines do.
+func (p *Pool) Held() int {
+	d := p.local
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := len(d.jobs)
+	for _, e := range d.engines {
+		n += len(e.jobs) + e.unread + e.context
+	}
+	return n
+}
+
+// Check asks the scheduler whether it contradicts itself.
+func (p *Pool) Check() error {
+	d := p.local
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pool.Check()
+}
+
+// Prefix is the hash of how the conversation of req begins.
+func Prefix(req *outcrop.Request) uint64 { return prefix(req) }
+
+// Prefixes is how many prefixes are remembered.
+func (p *Pool) Prefixes() int { return len(p.caches.read) }

@@ -1,0 +1,192 @@
+package capacity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/fair"
+)
+
+// Invoke implements outcrop.Model. Request.Class, Estimate and Unit say how the
+// request is scheduled. It waits until the scheduler gives it an engine; an
+// engine that is unavailable or throttles before it has sent a token costs a
+// try, and so does a request of a higher class that takes the engine before
+// then. After that there is no second try.
+//
+// Refusals are of CodeThrottling, or CodeUnavailable if no engine stands, or
+// CodeValidation if no engine could ever hold the request; RetryAfter is when
+// the scheduler expects to take a request like this.
+func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
+	v := &invocation{pool: p, req: req, began: time.Now(), id: fair.ID(p.ids.Add(1))}
+	v.waits = v.began
+	v.sink = sink{out: out, queue: p.queue, id: v.id}
+	v.receipt.Class, v.receipt.Scheduled = req.Class, true
+	if ctx.Err() != nil {
+		return v.receipt, context.Cause(ctx)
+	}
+	if req.Class >= outcrop.NumClasses {
+		return v.receipt, fmt.Errorf("capacity: class %d", req.Class)
+	}
+	v.order = p.order(req, v.id)
+	defer v.leave()
+	p.queue.submit(v.order, &v.ticket)
+	err := v.run(ctx)
+	v.settled = true
+	if p.config.Record != nil {
+		p.config.Record(v.record(err))
+	}
+	return v.receipt, err
+}
+
+// An invocation is one request on its way.
+type invocation struct {
+	pool    *Pool
+	req     *outcrop.Request
+	copied  outcrop.Request // that asks for a stream
+	id      fair.ID
+	began   time.Time
+	waits   time.Time // since when it waits
+	order   order
+	ticket  ticket
+	sink    sink
+	receipt outcrop.Receipt
+	failure error // of the last attempt
+	final   fate
+	tries   []Try
+	settled bool // the dispatcher has forgotten the request
+}
+
+// leave sees to it that a request whose engine panics is forgotten too.
+func (v *invocation) leave() {
+	if !v.settled {
+		v.pool.queue.abort(v.id, v.sink.tokens)
+	}
+}
+
+func (v *invocation) run(ctx context.Context) error {
+	for {
+		f, err := v.ticket.await(ctx)
+		if err != nil {
+			v.pool.queue.abort(v.id, v.sink.tokens)
+			v.receipt.Queued += time.Since(v.waits)
+			return err
+		}
+		v.final = f
+		v.receipt.Queued = f.queued
+		switch f.kind {
+		case refused:
+			return v.pool.refusal(v, f)
+		case lost:
+			return v.lost()
+		}
+		if again, err := v.attempt(ctx, f); !again {
+			return err
+		}
+	}
+}
+
+// attempt runs the request on the engine that was granted. Again reports that
+// the ticket knows how it goes on.
+func (v *invocation) attempt(ctx context.Context, f fate) (again bool, err error) {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if !v.ticket.begin(f.attempt, stop) {
+		return true, nil
+	}
+	v.sink.attempt, v.sink.held = f.attempt, false
+	launched := time.Now()
+	receipt, err := f.engine.Model.Invoke(running, v.request(f.engine), &v.sink)
+	v.ticket.ended()
+	v.waits = time.Now()
+	v.keep(f, receipt, launched)
+	v.tried(f, launched, err)
+	return v.settle(ctx, f.attempt, err)
+}
+
+// request is what the engine gets.
+func (v *invocation) request(e *Engine) *outcrop.Request {
+	if !e.Stream || v.req.Streaming || v.req.Conversation == nil {
+		return v.req
+	}
+	v.copied = *v.req
+	v.copied.Streaming = true
+	return &v.copied
+}
+
+// keep makes the engine's receipt that of the invocation.
+func (v *invocation) keep(f fate, r outcrop.Receipt, launched time.Time) {
+	r.Class, r.Scheduled, r.Queued = v.req.Class, true, f.queued
+	r.Attempts = v.receipt.Attempts + 1
+	if r.FirstToken > 0 {
+		r.FirstToken += launched.Sub(v.began)
+	}
+	if r.Engine == "" && v.sink.sent {
+		r.Engine = f.engine.Name
+	}
+	v.receipt = r
+}
+
+// settle tells the dispatcher how the attempt ended.
+func (v *invocation) settle(ctx context.Context, attempt int, err error) (again bool, _ error) {
+	queue := v.pool.queue
+	switch {
+	case errors.Is(err, errTakenBack):
+		if v.sink.sent {
+			return false, v.lost()
+		}
+		v.failure = nil
+		return true, nil
+	case err != nil && ctx.Err() != nil:
+		queue.abort(v.id, v.sink.tokens)
+		return false, err
+	case err != nil && !v.sink.sent && another(err):
+		v.failure = err
+		code, retry := codeOf(err)
+		queue.failed(v.id, attempt, code, retry)
+		return true, nil
+	}
+	code, _ := codeOf(err)
+	current := queue.finished(v.id, attempt, end{usage: v.receipt.Usage, exact: !v.receipt.Estimated, failure: code})
+	if !current && !v.sink.sent {
+		return true, nil
+	}
+	if code == outcrop.CodeModelStream {
+		if failed := v.sink.open(); failed != nil {
+			return false, failed
+		}
+	}
+	v.pool.caches.learn(v.order.Prefix, v.receipt.Usage.CacheRead)
+	return false, err
+}
+
+// another reports whether another engine could do better than err.
+func another(err error) bool {
+	return errors.Is(err, outcrop.CodeUnavailable) || errors.Is(err, outcrop.CodeThrottling) ||
+		errors.Is(err, outcrop.CodeModelNotReady)
+}
+
+func codeOf(err error) (outcrop.Code, time.Duration) {
+	if err == nil {
+		return "", 0
+	}
+	var e *outcrop.Error
+	if errors.As(err, &e) {
+		return e.Code, e.RetryAfter
+	}
+	return outcrop.CodeInternal, 0
+}
+
+// lost is the error when there is no further attempt.
+func (v *invocation) lost() error {
+	switch {
+	case v.sink.sent:
+		return &outcrop.Error{Code: outcrop.CodeModelStream, Message: "The engine was taken out of service while it answered."}
+	case v.failure != nil:
+		return v.failure
+	}
+	return &outcrop.Error{Code: outcrop.CodeUnavailable, RetryAfter: time.Second,
+		Message: "The engines that were to answer were taken out of service. Try your request again."}
+}

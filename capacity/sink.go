@@ -1,0 +1,86 @@
+package capacity
+
+import (
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/fair"
+)
+
+const (
+	reportTokens = 16
+	reportEvery  = 20 * time.Millisecond
+)
+
+// A sink passes the answer on and tells the dispatcher of it. Start is held
+// back until there is something behind it, since it commits to a 200 and the
+// attempt may still be taken back.
+type sink struct {
+	out     outcrop.Sink
+	queue   dispatcher
+	id      fair.ID
+	attempt int
+
+	held     bool // a Start
+	sent     bool // the attempt is the last one
+	tokens   int
+	reported int
+	at       time.Time // of the last report
+}
+
+// Send allocates nothing.
+func (s *sink) Send(e outcrop.Event) error {
+	if !s.sent {
+		switch e.Kind {
+		case outcrop.EventStart:
+			s.held = true
+			return nil
+		case outcrop.EventFlush:
+			return nil
+		}
+		if err := s.commit(); err != nil {
+			return err
+		}
+	}
+	if e.Kind == outcrop.EventDelta || e.Kind == outcrop.EventNative {
+		s.count(len(e.Text))
+	}
+	return s.out.Send(e)
+}
+
+// commit makes this the last attempt.
+func (s *sink) commit() error {
+	if !s.queue.first(s.id, s.attempt) {
+		return errTakenBack
+	}
+	s.sent, s.at = true, time.Now()
+	s.tokens, s.reported = 0, 0
+	return s.open()
+}
+
+// open sends a Start that was held back.
+func (s *sink) open() error {
+	if !s.held {
+		return nil
+	}
+	s.held = false
+	return s.out.Send(outcrop.Event{Kind: outcrop.EventStart})
+}
+
+// longDelta is more text than one token has: about four tokens of English.
+const longDelta = 16
+
+// count counts a delta as a token, and a long one as several.
+func (s *sink) count(text int) {
+	s.tokens += 1 + text/longDelta
+	if s.tokens < s.reported+reportTokens {
+		return
+	}
+	s.reported = s.tokens
+	now := time.Now()
+	if now.Sub(s.at) < reportEvery {
+		return
+	}
+	s.at = now
+	s.queue.progress(s.id, s.attempt, s.tokens)
+}

@@ -1,0 +1,118 @@
+package capacity
+
+import (
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/estimate"
+	"github.com/outcrop/outcrop/fair"
+)
+
+// A State is a snapshot of a pool that shares no memory with it.
+type State struct {
+	Model   string
+	Rate    fair.Service // service tokens a second at which all queues drain
+	Guarded bool         // low classes are held back for the sake of higher ones
+	Lanes   bool         // lanes are kept
+	Classes [outcrop.NumClasses]fair.ClassState
+	Engines []EngineState
+}
+
+// An EngineState is what is known of one engine.
+type EngineState struct {
+	Name string
+	// Load is U, K and n, and the capacity with which the scheduler counts.
+	Load fair.EngineState
+	// Drained tells that it was told to take nothing new, Leaving that it is
+	// not configured any more.
+	Drained, Leaving bool
+	Condition        estimate.Condition
+	RestsFor         time.Duration // while Condition is estimate.Resting
+	// Factor is the share of its capacity that it is given.
+	Factor float64
+	// Prefill and Decode are the estimated rates, tokens of prompt and steps a
+	// second, and Samples how many first tokens they come from.
+	Prefill, Decode float64
+	Samples         int
+	Failures        int // in a row
+	Failed, Served  int // requests, so far
+	// Scraped is how old what its metrics said is; negative if they were never
+	// read.
+	Scraped time.Duration
+	// Gates say, for each class of which a request waits, what keeps one of
+	// these from this engine now.
+	Gates [outcrop.NumClasses]fair.Gate
+}
+
+// State returns a snapshot.
+func (p *Pool) State() State {
+	s := p.local.state()
+	s.Model = p.config.Model
+	return s
+}
+
+// wait gives the engines of x their names.
+func (d *local) wait(x fair.Explanation) Wait {
+	w := Wait{Held: x.Held, Ahead: x.Ahead, Gates: make([]Gate, len(x.Gates))}
+	for i, g := range x.Gates {
+		w.Gates[i].Gate = g.Gate
+		if e := d.engine(g.Engine); e != nil {
+			w.Gates[i].Engine = e.Name
+		}
+	}
+	return w
+}
+
+func (d *local) state() State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	f := d.pool.State()
+	s := State{Rate: fair.Service(f.Rate), Guarded: f.Guarded, Lanes: f.Lanes, Classes: f.Classes}
+	for _, e := range d.engines {
+		s.Engines = append(s.Engines, e.state(now))
+	}
+	for _, load := range f.Engines {
+		for i, e := range d.engines {
+			if e.id == load.ID {
+				s.Engines[i].Load = load
+			}
+		}
+	}
+	d.gates(&s)
+	return s
+}
+
+func (e *engine) state(now time.Duration) EngineState {
+	s := EngineState{
+		Name: e.Name, Drained: e.drained, Leaving: e.leaving,
+		Condition: e.health.Condition(), Factor: e.correction.Factor(),
+		Prefill: e.rates.Prefill(), Decode: e.rates.Decode(),
+		Failures: e.health.Failures(), Failed: e.failures, Served: e.served, Scraped: -1,
+	}
+	s.Samples, _ = e.rates.Samples()
+	if until, rests := e.rests(); rests {
+		s.RestsFor = max(0, until-now)
+	}
+	if e.scraped > 0 {
+		s.Scraped = now - e.scraped
+	}
+	return s
+}
+
+// gates asks for the last request of each class that had to wait.
+func (d *local) gates(s *State) {
+	for class, id := range d.waits {
+		x, ok := d.pool.Explain(id)
+		if !ok || x.Started {
+			continue
+		}
+		for _, g := range x.Gates {
+			for i, e := range d.engines {
+				if e.id == g.Engine {
+					s.Engines[i].Gates[class] = g.Gate
+				}
+			}
+		}
+	}
+}
