@@ -12,6 +12,9 @@ func fits(c *outcrop.Conversation, card *outcrop.Card) error {
 	if limit := card.MaxOutput; limit > 0 && c.Inference.MaxTokens > limit {
 		return outcrop.Invalid(bedrock.MaxTokensExceeded(limit))
 	}
+	if err := fitsExtra(c.Extra, card.MaxOutput); err != nil {
+		return err
+	}
 	if card.Accepts(outcrop.ModalityImage) {
 		return nil
 	}
