@@ -43,8 +43,9 @@ type Server struct {
 	control  *controlapi.API
 	http     *http.Server
 	listener net.Listener
-	open     bool  // anybody may call
-	keysSeen int64 // version of the keys in force; of Run's goroutine alone
+	open     bool           // anybody may call
+	keys     []identity.Key // in force; like keysSeen of Run's goroutine alone
+	keysSeen int64          // version of the state when they were read
 	draining atomic.Bool
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/outcrop/outcrop/config"
@@ -43,7 +44,8 @@ func (s *Server) identify() error {
 	}
 	s.who = identity.New(identity.Options{Region: s.config.Region, Hosts: hosts(s.config, open)})
 	s.open = open
-	return s.loadKeys(ctx)
+	_, err = s.loadKeys(ctx)
+	return err
 }
 
 // withoutKeys reports whether anybody may call.
@@ -68,21 +70,26 @@ func hosts(c *config.Config, open bool) []string {
 	return []string{"localhost", "127.0.0.1", "[::1]", "host.docker.internal"}
 }
 
-// loadKeys takes over the keys as they are stored now.
-func (s *Server) loadKeys(ctx context.Context) error {
+// loadKeys takes over the keys as they are stored now, and reports whether
+// they are others than before.
+func (s *Server) loadKeys(ctx context.Context) (changed bool, err error) {
 	if s.config.Keys == "open" {
 		s.who.SetKeys(nil)
-		return nil
+		return false, nil
 	}
 	keys, err := s.state.Keys(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot read the keys: %w", err)
+		return false, fmt.Errorf("cannot read the keys: %w", err)
 	}
 	if len(keys) == 0 && !s.open {
 		keys = []identity.Key{{Revoked: time.Unix(1, 0)}} // one that opens nothing keeps the door shut
 	}
+	if reflect.DeepEqual(keys, s.keys) {
+		return false, nil // something else in the database changed
+	}
+	s.keys = keys
 	s.who.SetKeys(keys)
-	return nil
+	return true, nil
 }
 
 // watchKeys takes over keys that are added or revoked while the server runs.
@@ -100,12 +107,15 @@ func (s *Server) watchKeys(ctx context.Context) {
 		if err != nil || now == s.keysSeen {
 			continue
 		}
-		if err := s.loadKeys(ctx); err != nil {
+		changed, err := s.loadKeys(ctx)
+		if err != nil {
 			s.logger.Error("keys not reloaded", "reason", err.Error())
 			continue
 		}
 		s.keysSeen = now
-		s.logger.Info("keys reloaded")
+		if changed {
+			s.logger.Info("keys reloaded")
+		}
 	}
 }
 
