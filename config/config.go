@@ -97,6 +97,7 @@ type Limits struct {
 	// Time that a connection may stay open between two requests.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"90s" min:"100ms" max:"1h" reload:"restart" since:"0.1" aka:"keepalive keep_alive"`
 	// Time that running answers have to end when the server is told to stop.
+	// New connections are refused from then on, those of health checks too.
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"25s" max:"1h" since:"0.1" aka:"shutdown_timeout grace"`
 }
 
