@@ -11,6 +11,8 @@ import (
 
 // New returns the handler of /healthz, /readyz and /metrics. ready is asked
 // for each /readyz; its error, which must hold no secret, is the 503's text.
+// A server that stops says so to requests under way at best: to checks that
+// connect anew, that they are refused says the same.
 func New(gatherer prometheus.Gatherer, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
