@@ -268,3 +268,30 @@ func TestACallerThatReadsNothingIsGivenUp(t *testing.T) {
 		})
 	}
 }
+
+func TestAModelMayThinkLongerThanABodyMayTake(t *testing.T) {
+	for name, transport := range protocols() {
+		synctest.Test(t, func(t *testing.T) {
+			h, p := startPiped(t, "listen: 127.0.0.1:0\nlimits: {body_timeout: 1s}\nsim: {speed: 0, faults: [{kind: delay, delay: 50s}]}\n")
+			transport.DialContext = p.dial
+			r := h.ask(t, newClient(t, transport), "POST", conversePath, hello)
+			transport.CloseIdleConnections()
+			if r.status != 200 {
+				t.Errorf("%s: %d %s", name, r.status, r.body)
+			}
+		})
+	}
+}
+
+// TestTheMemoryOfLargeBodiesIsGivenBack sends more than all of them together
+// may hold, one after the other.
+func TestTheMemoryOfLargeBodiesIsGivenBack(t *testing.T) {
+	h := start(t, fast)
+	client := newClient(t, &http.Transport{})
+	body := strings.Repeat(" ", 17_000_000)
+	for i := range 20 {
+		if r := h.ask(t, client, "POST", "/nothing", body); r.status != 404 {
+			t.Fatalf("body %d: %d %s", i, r.status, r.body)
+		}
+	}
+}

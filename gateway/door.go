@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -25,6 +26,7 @@ type door struct {
 	control  *controlapi.API
 	watch    http.Handler
 	book     *meter.Book
+	visits   atomic.Int64 // requests that are being served
 }
 
 // A visit is one request at the door.
@@ -41,6 +43,8 @@ type visit struct {
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := visit{w: w, r: r, control: http.NewResponseController(w), id: newRequestID(), received: time.Now(), path: escapedPath(r)}
 	w.Header()["X-Amzn-Requestid"] = []string{v.id}
+	d.visits.Add(1)
+	defer d.visits.Add(-1)
 	defer d.recoverPanic(&v)
 	if err := framing(r); err != nil {
 		d.refuse(&v, err)
@@ -57,6 +61,13 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.serve(&v, body.bytes)
+}
+
+// empty waits until nothing is being served, at most for the time given.
+func (d *door) empty(most time.Duration) {
+	for until := time.Now().Add(most); d.visits.Load() > 0 && time.Now().Before(until); {
+		time.Sleep(most / 100)
+	}
 }
 
 func (d *door) serve(v *visit, body []byte) {

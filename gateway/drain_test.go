@@ -99,8 +99,11 @@ func TestStoppingCutsOffWhatTakesTooLong(t *testing.T) {
 		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
 			t.Errorf("the server stopped after %v", took)
 		}
-		if kind, err := s.last(t); err == nil || kind == "metadata" {
-			t.Errorf("the stream ended with %q, %v", kind, err)
+		if kind, err := s.last(t); err == nil || kind == "metadata" || time.Since(began) > 12*time.Second {
+			t.Errorf("the stream ended with %q, %v after %v", kind, err, time.Since(began))
+		}
+		if lines := h.log.lines(t, "invocation"); len(lines) != 1 || lines[0]["code"] != "ClientGone" {
+			t.Errorf("recorded %v", lines)
 		}
 		if len(h.log.lines(t, "requests were cut off at the end of the drain time")) != 1 {
 			t.Errorf("the log says nothing of it: %s", h.log)

@@ -12,4 +12,4 @@ func (s *Server) ListenOn(l net.Listener) {
 }
 
 // Watch puts handler in the place of /healthz, /readyz and /metrics.
-func (s *Server) Watch(handler http.Handler) { s.http.Handler.(*door).watch = handler }
+func (s *Server) Watch(handler http.Handler) { s.door.watch = handler }

@@ -41,6 +41,7 @@ type Server struct {
 	who      *identity.Authenticator
 	engines  atomic.Pointer[fleet]
 	control  *controlapi.API
+	door     *door
 	http     *http.Server
 	listener net.Listener
 	open     bool           // anybody may call
@@ -78,13 +79,14 @@ func (s *Server) wire() error {
 	if err := s.openControl(); err != nil {
 		return err
 	}
-	s.http = s.newHTTP(&door{
+	s.door = &door{
 		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book,
 		runtime: runtimeapi.New(s, book, runtimeapi.Options{
 			Region: s.config.Region, Strict: s.strict}),
 		control: s.control,
 		watch:   metricsapi.New(registry, s.ready),
-	})
+	}
+	s.http = s.newHTTP(s.door)
 	return nil
 }
 
@@ -160,6 +162,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// recordTime is what requests that were cut off have to be recorded.
+const recordTime = time.Second
+
 func (s *Server) drain() {
 	s.draining.Store(true)
 	limit := s.engines.Load().config.Limits.DrainTimeout
@@ -169,6 +174,7 @@ func (s *Server) drain() {
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.logger.Warn("requests were cut off at the end of the drain time")
 		_ = s.http.Close()
+		s.door.empty(recordTime)
 	}
 }
 
