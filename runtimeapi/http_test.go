@@ -101,6 +101,8 @@ func TestACallerThatStopsReadingIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestACallerThatReadsSlowlyIsNotGivenUp has a caller who takes nearly half of
+// the patience for each piece, at times when a part of it is gone already.
 func TestACallerThatReadsSlowlyIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const patience = 30 * time.Second
@@ -109,22 +111,32 @@ func TestACallerThatReadsSlowlyIsNotGivenUp(t *testing.T) {
 			_ = h.Begin(nil)
 			for i := range 20 {
 				if err := h.Write([]byte{'0' + byte(i%10)}, i == 19); err != nil {
-					t.Error(err)
+					t.Errorf("write %d: %v", i, err)
 				}
-				time.Sleep(patience / 3) // the engine thinks
+				time.Sleep(time.Duration(i) * time.Second) // the engine thinks
 			}
 		})
 		if _, err := io.WriteString(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		reply, err := http.ReadResponse(bufio.NewReader(client), nil)
+		reply, err := http.ReadResponse(bufio.NewReader(slowReader{client, patience/2 - time.Second}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(patience / 3)
 		body, err := io.ReadAll(reply.Body)
 		if err != nil || string(body) != "01234567890123456789" {
 			t.Errorf("%v %q", err, body)
 		}
 	})
+}
+
+// A slowReader takes its time before each read.
+type slowReader struct {
+	io.Reader
+	time time.Duration
+}
+
+func (r slowReader) Read(p []byte) (int, error) {
+	time.Sleep(r.time)
+	return r.Reader.Read(p)
 }

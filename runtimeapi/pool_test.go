@@ -158,7 +158,10 @@ func (e errand) run(api *runtimeapi.API) error {
 	}
 	api.Serve(context.Background(), call, w)
 	copy(call.Body, bytes.Repeat([]byte("*"), len(call.Body))) // it is ours again
-	text := string(w.body) + strings.Join(w.misuse, "")
+	if len(w.misuse) > 0 {
+		return fmt.Errorf("%+v: the wire was misused: %v", e, w.misuse)
+	}
+	text := string(w.body)
 	for _, written := range w.writes {
 		text += string(written)
 	}
@@ -225,5 +228,21 @@ func TestCallsAtATimeShareNothing(t *testing.T) {
 			})
 		}
 		all.Wait()
+	}
+}
+
+func TestARefusalRecordsNothingOfTheCallBefore(t *testing.T) {
+	h := serving(outcrop.DialectNova, says(nil, hello()...))
+	for _, op := range invoking {
+		h.serve(t, newCall(op, bodies[op]))
+		_, line := h.serve(t, newCall(op, "{"))
+		for _, name := range []string{"engine", "first_token_ms", "stop", "hints"} {
+			if line[name] != nil {
+				t.Errorf("%s: a refusal was recorded with %s %v", op, name, line[name])
+			}
+		}
+		if line["input_tokens"] != 0.0 || line["output_tokens"] != 0.0 {
+			t.Errorf("%s: a refusal was recorded with tokens: %v", op, line)
+		}
 	}
 }
