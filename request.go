@@ -121,10 +121,16 @@ type Receipt struct {
 	// Estimated tells that Usage is at least in part an estimate, because the
 	// engine did not tell.
 	Estimated bool
+	// Limit is the first limit that the request met; nil if it met none.
+	Limit *Limit
 }
 
 // An Estimate is what a request is expected to use, in tokens, before it runs.
-type Estimate struct{ Input, Output int }
+type Estimate struct {
+	Input  int // the whole prompt
+	Output int
+	Cached int // of Input, what is expected to be read from a prompt cache
+}
 
 // A Spill says what becomes of a request over its provisioned throughput.
 type Spill string
