@@ -82,6 +82,9 @@ func TestWaitsAreRefusedWithALimitAndAnHonestTime(t *testing.T) {
 				t.Errorf("%q does not say %q", e.Message, part)
 			}
 		}
+		if l := r.Limit; l == nil || l.Name != "scheduler-wait" || l.Account != "2" || l.Max != 3 || l.Waited != 3*time.Second || l.Wait != e.RetryAfter {
+			t.Errorf("limit is %+v", l)
+		}
 		if r.Queued != 3*time.Second || r.Attempts != 0 {
 			t.Errorf("receipt is %+v", r)
 		}

@@ -15,6 +15,10 @@ import (
 // back, and the id under which the rest is found.
 func (p *Pool) refusal(v *invocation, f fate) *outcrop.Error {
 	a := f.refusal
+	v.receipt.Limit = &outcrop.Limit{
+		Name: "scheduler-" + a.Bound.String(), Account: account(v.req), Model: p.config.Model, Unit: v.req.Unit,
+		Level: int64(a.Level), Max: int64(a.Limit), Percent: percent(a), Wait: a.Retry, Waited: f.queued,
+	}
 	e := &outcrop.Error{Code: outcrop.CodeThrottling, RetryAfter: a.Retry}
 	words, what, unit := "Too many requests, please wait before trying again.", "", "s"
 	switch a.Bound {
@@ -47,6 +51,13 @@ func (p *Pool) tooLarge(v *invocation, f fate) *outcrop.Error {
 	e.Message += fmt.Sprintf(" Limit: memory of the largest engine of %s, at %s of %s; waited %s; request id %s.",
 		p.config.Model, amount(f.refusal.Level, "tokens"), amount(f.refusal.Limit, "tokens"), short(f.queued), v.req.ID)
 	return e
+}
+
+func percent(a fair.Action) int64 {
+	if a.Limit <= 0 {
+		return 0
+	}
+	return int64(min(100*a.Level/a.Limit, 1e9))
 }
 
 // amount is a number with its unit, of at most one decimal.

@@ -35,7 +35,7 @@ func (p *Pool) order(req *outcrop.Request, id fair.ID) order {
 		Prompt: min(max(input, 1), math.MaxInt32), Output: min(output, math.MaxInt32),
 		MaxWait: max(terms.MaxWait, 0), Prefix: prefix(req),
 	}
-	r.Cached = p.caches.expect(r.Prefix)
+	r.Cached = max(p.caches.expect(r.Prefix), req.Estimate.Cached, 0)
 	return order{Request: r, deadline: terms.Deadline, streams: req.Streaming, explain: p.config.Record != nil}
 }
 
