@@ -126,15 +126,6 @@ func (s *server) wait(limit time.Duration) {
 	}
 }
 
-func (s *server) running() bool {
-	select {
-	case <-s.ended:
-		return false
-	default:
-		return true
-	}
-}
-
 // checkLog fails the test if the server's output tells of a fault.
 func (s *server) checkLog(t *testing.T) {
 	t.Helper()
@@ -146,12 +137,6 @@ func (s *server) checkLog(t *testing.T) {
 }
 
 func (s *server) pid() int { return s.command.Process.Pid }
-
-// residentMB is the process's memory in use, in MB.
-func (s *server) residentMB(t *testing.T) int {
-	t.Helper()
-	return s.status(t, "VmRSS:") / 1024
-}
 
 // peakMB is the most memory that the process has used, in MB.
 func (s *server) peakMB(t *testing.T) int {
