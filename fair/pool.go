@@ -144,17 +144,15 @@ func (p *Pool) Progress(now time.Duration, id ID, tokens int, out []Action) []Ac
 	if j == nil || j.engine == nil || tokens <= j.output {
 		return out
 	}
-	first := j.output == 0
+	leads := j.output == 0 || p.classes[j.Class].leads(j.tenant)
 	j.output = tokens
-	if first {
-		p.read(j)
-	}
-	if tokens <= j.Output && !first {
-		return out
-	}
+	p.read(j)
 	j.engine.kv += j.need() - j.held
 	j.held = j.need()
-	p.settle(j, j.fresh, max(j.Output, tokens))
+	p.settle(j, j.fresh, tokens)
+	if !leads {
+		return out // no gate opened, and the next request is still the same
+	}
 	return p.run(out)
 }
 

@@ -13,16 +13,15 @@ import (
 
 // A book follows the actions of a pool and knows what each may be.
 type book struct {
-	pool     *fair.Pool
-	config   fair.Config
-	now      time.Duration
-	live     map[fair.ID]*entry
-	ended    map[fair.ID]string
-	engines  map[fair.EngineID]*machine
-	had      bool // an engine stood at some time
-	seen     map[string]int
-	nextID   fair.ID
-	noEngine time.Duration // since when none stands
+	pool    *fair.Pool
+	config  fair.Config
+	now     time.Duration
+	live    map[fair.ID]*entry
+	ended   map[fair.ID]string
+	engines map[fair.EngineID]*machine
+	had     bool // an engine stood at some time
+	seen    map[string]int
+	nextID  fair.ID
 }
 
 type entry struct {

@@ -196,6 +196,10 @@ func (c *class) charge(t *tenant, s Service) {
 	c.idle.fix(t)
 }
 
+// leads reports whether t is next, of all that wait or of those with short
+// prompts.
+func (c *class) leads(t *tenant) bool { return t.places[0] == 0 || t.places[1] == 0 }
+
 // rest lets go of tenants whose counters say nothing any more, after t may
 // have lost its last request.
 func (c *class) rest(t *tenant) {
