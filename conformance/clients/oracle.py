@@ -180,4 +180,5 @@ def main():
     sys.exit(checks.end())
 
 
-main()
+if __name__ == "__main__":
+    main()
