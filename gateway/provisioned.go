@@ -22,8 +22,7 @@ func (s *Server) openControl() error {
 // what is provisioned.
 func (s *Server) Resolve(ctx context.Context, caller *outcrop.Principal, modelID string) (*runtimeapi.Target, error) {
 	fleet := s.engines.Load()
-	target, unknown := fleet.resolve(modelID)
-	if unknown == nil {
+	if target := fleet.byID[modelID]; target != nil {
 		return target, nil
 	}
 	p, ok, err := s.control.Serving(ctx, caller, modelID)
@@ -31,9 +30,10 @@ func (s *Server) Resolve(ctx context.Context, caller *outcrop.Principal, modelID
 		return nil, err
 	}
 	if !ok {
-		return nil, unknown
+		return fleet.resolve(modelID)
 	}
-	if target = fleet.provisioned(p.Model); target == nil {
+	target := fleet.provisioned(p.Model)
+	if target == nil {
 		return nil, &outcrop.Error{Code: outcrop.CodeUnavailable, Message: "No engine serves the model of the provisioned model " + p.ARN.String() + " now."}
 	}
 	return target, nil
