@@ -68,7 +68,6 @@ type writer struct {
 	extra      []field
 	extraTools []byte // the inside of its tools array
 	hasMax     bool
-	hasChoice  bool
 	beta       string
 }
 

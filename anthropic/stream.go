@@ -109,7 +109,8 @@ func textDelta(data []byte) (t []byte, ok bool) {
 	if t, ok = s.Text(); !ok {
 		return nil, false
 	}
-	return t, s.Eat('}') && s.Eat('}') && s.End()
+	closed := s.Eat('}')
+	return t, closed && s.Eat('}') && s.End()
 }
 
 func parse(data []byte) (e event, ok bool) {

@@ -194,7 +194,7 @@ type Engine struct {
 	Headers map[string]HeaderValue `yaml:"headers" for:"openai anthropic bedrock" since:"0.1" aka:"extra_headers"`
 	// How long to wait for the engine.
 	Timeouts Timeouts `yaml:"timeouts" for:"openai anthropic bedrock" since:"0.1" aka:"timeout"`
-	// Calls that the engine may have at a time; more wait. 0 means no bound.
+	// Calls that the engine may have at a time; more go to other engines of the model, or are throttled if there is none. 0 means no bound.
 	MaxConcurrency int `yaml:"max_concurrency" default:"0" max:"1M" since:"0.1" aka:"max_parallel_requests concurrency"`
 	// Whether the engine has an endpoint that counts tokens (vLLM's /tokenize, Anthropic's count_tokens), for CountTokens to use.
 	Tokenizer bool `yaml:"tokenizer" default:"false" for:"openai anthropic" since:"0.1"`

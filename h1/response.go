@@ -225,6 +225,21 @@ func (r *Response) direct(room int) bool {
 	return room >= bufferSize && c.plain && c.fd != nil && c.r == c.w && r.frame.at == inData && !r.frame.chunked
 }
 
+// Ready reports whether bytes of the body are at hand, so that the next Read
+// does not wait. It may miss bytes behind framing that is still to be read.
+func (r *Response) Ready() bool {
+	return r.c != nil && r.err == nil && r.c.r < r.c.w && r.frame.at == inData && r.frame.left != 0
+}
+
+// Ended reports whether the body has been read to its end, as far as can be
+// told without waiting.
+func (r *Response) Ended() bool {
+	if r.c != nil && r.err == nil {
+		_, r.err = r.decode(nil)
+	}
+	return r.err == io.EOF
+}
+
 // Drain reads and drops the rest of the body, at most 4 KiB of it and for at
 // most d, and reports whether the end was reached. A caller that knows from
 // the content that the answer is complete can thus save the connection.

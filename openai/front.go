@@ -96,7 +96,7 @@ func (b *chatBody) tools(c *outcrop.Conversation) error {
 			return nil
 		case "auto":
 			choice.Kind = outcrop.ToolChoiceAuto
-		case "required":
+		case "required", "any": // the latter is Mistral's word
 			choice.Kind = outcrop.ToolChoiceAny
 		case "function":
 			choice = outcrop.ToolChoice{Kind: outcrop.ToolChoiceTool, Name: outcrop.Text(b.ToolChoice.name)}

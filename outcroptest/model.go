@@ -363,7 +363,7 @@ func (g *Grammar) take(e outcrop.Event) error {
 	switch e.Kind {
 	case outcrop.EventFlush:
 		if g.events == 1 {
-			return errors.New("Flush before Start")
+			return errors.New("a Flush came before Start")
 		}
 		return nil
 	case outcrop.EventNative:
@@ -430,7 +430,7 @@ func (g *Grammar) takeBlock(e outcrop.Event) error {
 		g.blocks++
 	case outcrop.EventStop:
 		if g.open || e.Stop == "" {
-			return fmt.Errorf("Stop %q, and a block is open: %v", e.Stop, g.open)
+			return fmt.Errorf("a Stop came with %q, and a block is open: %v", e.Stop, g.open)
 		}
 		if len(e.Extra) > 0 && !jsonscan.Valid(e.Extra) {
 			return fmt.Errorf("extra fields are not JSON: %.100q", e.Extra)

@@ -34,6 +34,7 @@ type Header struct {
 	ContentType, Accept string
 	Tier, Latency       string // of InvokeModel; Converse has them in its body
 	Guardrail           string
+	Trace               string
 }
 
 // A Wire is where an answer goes, whatever server stands behind it.

@@ -29,6 +29,9 @@ func (x *exchange) readInvokeHeader() error {
 	if h.Guardrail != "" {
 		return outcrop.Invalid("The guardrail identifier provided in the request does not exist.")
 	}
+	if h.Trace != "" && !slices.Contains([]string{"ENABLED", "DISABLED", "ENABLED_FULL"}, h.Trace) {
+		return outOfEnum(h.Trace, "trace", "[ENABLED, DISABLED, ENABLED_FULL]")
+	}
 	if h.Tier != "" {
 		x.request.Tier = outcrop.ServiceTier(h.Tier)
 		if !slices.Contains([]string{"priority", "default", "flex", "reserved"}, h.Tier) {

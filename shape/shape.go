@@ -150,15 +150,6 @@ func (s Shape) Sensitive() *Shape {
 	return &s
 }
 
-func (s *Shape) member(name string) *Member {
-	for i := range s.members {
-		if s.members[i].name == name {
-			return &s.members[i]
-		}
-	}
-	return nil
-}
-
 func (s *Shape) names() string {
 	names := make([]string, len(s.members))
 	for i, m := range s.members {

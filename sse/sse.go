@@ -45,8 +45,10 @@ type Reader struct {
 	end   int // of what was read
 
 	name, data field
-	begun      bool // the first line of the stream was read
-	empty      int  // reads in a row that brought nothing
+	late       []byte // names that stood behind data, which is joined over their place
+	lateName   bool   // name is in late and not in buf
+	begun      bool   // the first line of the stream was read
+	empty      int    // reads in a row that brought nothing
 	err        error
 }
 
@@ -69,7 +71,7 @@ func (r *Reader) Reset() {
 	if len(buf) > 16*firstSize {
 		buf = nil
 	}
-	*r = Reader{buf: buf}
+	*r = Reader{buf: buf, late: r.late[:0]}
 }
 
 // Fill reads once from src. Call it when Next has nothing more. It ends all
@@ -80,6 +82,7 @@ func (r *Reader) Fill(src io.Reader) error {
 	if r.err != nil {
 		return r.err
 	}
+	r.keepLateName()
 	if r.err = r.room(); r.err != nil {
 		return r.err
 	}
@@ -94,6 +97,16 @@ func (r *Reader) Fill(src io.Reader) error {
 		r.err = io.ErrNoProgress
 	}
 	return r.err
+}
+
+// keepLateName drops all late names but that of the event being read.
+func (r *Reader) keepLateName() {
+	if !r.lateName {
+		r.late = r.late[:0]
+		return
+	}
+	r.late = r.late[:copy(r.late, r.late[r.name.from:r.name.to])]
+	r.name = field{0, len(r.late), true}
 }
 
 // room makes place for at least one byte at the end of buf.
@@ -122,7 +135,9 @@ func (r *Reader) shift() {
 	by := r.start
 	r.end = copy(r.buf, r.buf[by:r.end])
 	r.start, r.line, r.seen = 0, r.line-by, r.seen-by
-	r.name.shift(by)
+	if !r.lateName {
+		r.name.shift(by)
+	}
 	r.data.shift(by)
 }
 
@@ -142,7 +157,7 @@ func (r *Reader) Next() (e Event, ok bool) {
 		}
 		if r.take(from, to) {
 			e, ok = r.event()
-			r.name, r.data, r.start = field{}, field{}, r.line
+			r.name, r.data, r.lateName, r.start = field{}, field{}, false, r.line
 			if ok {
 				return e, true
 			}
@@ -162,13 +177,17 @@ func (r *Reader) Rest() (e Event, ok bool) {
 		r.take(r.line, r.line+len(last))
 	}
 	e, ok = r.event()
-	r.name, r.data = field{}, field{}
+	r.name, r.data, r.lateName = field{}, field{}, false
 	r.start, r.line, r.seen = r.end, r.end, r.end
 	return e, ok
 }
 
 func (r *Reader) event() (e Event, ok bool) {
-	return Event{Name: r.buf[r.name.from:r.name.to], Data: r.buf[r.data.from:r.data.to]}, r.data.set
+	names := r.buf
+	if r.lateName {
+		names = r.late
+	}
+	return Event{Name: names[r.name.from:r.name.to], Data: r.buf[r.data.from:r.data.to]}, r.data.set
 }
 
 var mark = []byte("\uFEFF") // a byte order mark may open the stream
@@ -198,9 +217,20 @@ func (r *Reader) take(from, to int) (blank bool) {
 	case "data":
 		r.addData(value, to)
 	case "event":
-		r.name = field{value, to, true}
+		r.setName(value, to)
 	}
 	return false
+}
+
+// setName notes the event's name. Behind data it is copied: the data lines that
+// follow are joined over its place.
+func (r *Reader) setName(from, to int) {
+	r.name, r.lateName = field{from, to, true}, r.data.set
+	if r.lateName {
+		at := len(r.late)
+		r.late = append(r.late, r.buf[from:to]...)
+		r.name = field{at, len(r.late), true}
+	}
 }
 
 // addData joins a data line to those before it, in place: the field's name

@@ -217,7 +217,7 @@ func (x *exchange) unary() error {
 }
 
 // stream passes on what the engine sends, as it comes: all complete events of
-// one read, and then a flush.
+// what has come, and then a flush.
 func (x *exchange) stream() error {
 	for {
 		err := x.dec.fill(x.resp)
@@ -269,6 +269,9 @@ func (x *exchange) pass() (done bool, err error) {
 	if x.receipt.FirstToken > 0 {
 		x.heard = time.Now()
 	}
+	if x.shared(done) {
+		return done, nil
+	}
 	if err := x.flush(); err != nil {
 		return false, err
 	}
@@ -276,6 +279,15 @@ func (x *exchange) pass() (done bool, err error) {
 		x.resp.Drain(drainTime) // so that the connection can be used again
 	}
 	return done, nil
+}
+
+// shared reports whether what was passed on can leave together with what
+// follows, because that is at hand: more of the answer, or its end.
+func (x *exchange) shared(done bool) bool {
+	if done {
+		return x.resp.Ended()
+	}
+	return x.resp.Ready()
 }
 
 // end is for a stream that ended before its end marker came.

@@ -139,7 +139,7 @@ func TestEventsOfOneReadShareAFlush(t *testing.T) {
 			flushes++
 		}
 	}
-	if flushes == 0 || flushes > 2 || kinds[len(kinds)-1] != outcrop.EventFlush {
+	if flushes > 1 || len(kinds) < 5 { // at most the first read ends before the answer does; the end takes along the rest
 		t.Errorf("events are %v", kinds)
 	}
 }
