@@ -98,11 +98,13 @@ func report(t *testing.T, lines *bufio.Scanner) (checks int) {
 }
 
 // simulator is the configuration of the suites: every built-in model answers
-// at once from the simulated engine, and requestMetadata {"fault": NAME}
-// injects a fault.
+// within milliseconds from the simulated engine, and requestMetadata {"fault":
+// NAME} injects a fault. Not at once: smithy-go 1.28.8 closes the request body
+// when the answer's head comes, and if that is before net/http has looked for
+// the body's end, the connection breaks in the middle of the stream.
 func simulator() string {
 	var b strings.Builder
-	b.WriteString("keys: open\nlog: {format: json, level: warn}\nbuiltin: all\nsim:\n  speed: 0\n" +
+	b.WriteString("keys: open\nlog: {format: json, level: warn}\nbuiltin: all\nsim:\n  speed: 200\n" +
 		"  replies:\n    - {match: '^ping (\\d+)$', text: 'pong $1'}\n  faults:\n")
 	for _, code := range []string{"AccessDeniedException", "InternalServerException", "ModelErrorException", "ModelNotReadyException",
 		"ModelTimeoutException", "ResourceNotFoundException", "ServiceUnavailableException", "ServiceQuotaExceededException",
