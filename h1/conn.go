@@ -11,11 +11,13 @@ import (
 )
 
 const (
-	bufferSize  = 8 << 10
-	bodyRoom    = 4 << 10  // least room for the body behind the head; holds any line of framing
-	copySize    = 4 << 10  // bodies up to this are copied behind the head: that is cheaper than writev
-	joinSize    = 16 << 10 // bodies up to this are copied behind the head where writev is not to be had
-	keptRequest = 4 << 10  // bytes of a request that an idle connection may hold on to
+	bufferSize  = 4 << 10       // to begin with: a stream that trickles needs no more
+	fullSize    = 16 << 10      // once a read filled the buffer
+	directSize  = 8 << 10       // least room of a caller that is read into directly
+	bodyRoom    = maxLine + 512 // least room for the body behind the head; holds any line of framing
+	copySize    = 4 << 10       // bodies up to this are copied behind the head: that is cheaper than writev
+	joinSize    = 16 << 10      // bodies up to this are copied behind the head where writev is not to be had
+	keptRequest = 4 << 10       // bytes of a request that an idle connection may hold on to
 	lastWords   = time.Second
 )
 
@@ -45,6 +47,7 @@ type conn struct {
 	out     []byte    // head of the request
 	pieces  [2][]byte // of the request
 	buffers net.Buffers
+	full    bool // the last read filled the buffer
 
 	// due is when the engine's time is over; armed is the deadline that is
 	// set, at due or before it. Moving due thus costs nothing most of the
@@ -162,8 +165,10 @@ func (c *conn) findHead() (end int, err error) {
 // fill reads once into buf, behind what is there.
 func (c *conn) fill() error {
 	c.makeRoom()
-	n, err := c.read(c.buf[c.w:])
+	room := c.buf[c.w:]
+	n, err := c.read(room)
 	c.w += n
+	c.full = n == len(room)
 	return err
 }
 
@@ -175,10 +180,15 @@ func (c *conn) makeRoom() {
 		c.w = c.body + copy(c.buf[c.body:], c.buf[c.r:c.w])
 		c.r = c.body
 	}
-	if c.w < len(c.buf) && len(c.buf)-c.body >= bodyRoom {
+	more := c.full && len(c.buf) < fullSize
+	if c.w < len(c.buf) && len(c.buf)-c.body >= bodyRoom && !more {
 		return
 	}
-	grown := make([]byte, max(bufferSize, 2*len(c.buf), c.body+bufferSize))
+	size := max(bufferSize, 2*len(c.buf), c.body+bufferSize)
+	if more {
+		size = max(size, fullSize)
+	}
+	grown := make([]byte, size)
 	copy(grown, c.buf[:c.w])
 	c.buf = grown
 }
@@ -225,7 +235,7 @@ func (c *conn) quiet() bool {
 // trim lets go of what a connection need not hold while it is idle.
 func (c *conn) trim() {
 	c.body, c.r, c.w = 0, 0, 0
-	if len(c.buf) > bufferSize {
+	if len(c.buf) > fullSize {
 		c.buf = nil
 	}
 	if cap(c.out) > keptRequest {
