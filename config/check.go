@@ -58,6 +58,8 @@ func (b *binder) check(c *Config, read func(string) ([]byte, error)) {
 		}
 		b.checkModel(m, at)
 	}
+	b.checkOnDemand(&c.OnDemand)
+	b.checkReserved(c.Reserved)
 	if c.Builtin == "none" && len(c.Models) == 0 && !b.wrong("models") {
 		b.reportAt("builtin", "none leaves nothing to serve, since there are no models", "")
 	}
@@ -68,6 +70,16 @@ func (b *binder) check(c *Config, read func(string) ([]byte, error)) {
 func (b *binder) wrong(path string) bool {
 	for _, p := range b.problems {
 		if p.Path == path {
+			return true
+		}
+	}
+	return false
+}
+
+// hasWrong reports whether a problem is known for a key right below path.
+func (b *binder) hasWrong(path string) bool {
+	for _, p := range b.problems {
+		if parent(p.Path) == path {
 			return true
 		}
 	}
@@ -117,6 +129,7 @@ func (b *binder) checkModel(m *Model, at string) {
 	if m.Context > 0 && m.MaxOutput > m.Context {
 		b.reportAt(at+".max_output", "is more than context, which counts the answer too", "")
 	}
+	b.checkUnit(&m.Unit, at+".unit")
 	simulated, known, names := 0, 0, map[string]bool{}
 	for j := range m.Engines {
 		e, where := &m.Engines[j], at+".engines["+strconv.Itoa(j)+"]"

@@ -50,6 +50,16 @@ type Config struct {
 	Hosts []string `yaml:"hosts" form:"word" reload:"restart" since:"0.1" aka:"allowed_hosts host_names"`
 	// Bounds on what callers may take.
 	Limits Limits `yaml:"limits" since:"0.1"`
+	// What a request reserves of its limits before it runs. learned: its prompt and what answers of its account and model lately took. bedrock-parity: its prompt and the whole of its maximum, as AWS does.
+	Quota string `yaml:"quota" default:"learned" enum:"learned|bedrock-parity" since:"0.2"`
+	// Limits of use on demand, by account and model.
+	OnDemand OnDemand `yaml:"on_demand" since:"0.2" aka:"quotas rate_limits"`
+	// What accounts have reserved of the reserved tier; more than that is served as the default tier.
+	Reserved []Reserved `yaml:"reserved" since:"0.2"`
+	// Provisioned throughput: how its units are sold and served.
+	Provisioned Provisioned `yaml:"provisioned" since:"0.2" aka:"capacity"`
+	// The scheduler, which decides what runs where and when.
+	Scheduler Scheduler `yaml:"scheduler" since:"0.2" aka:"scheduling"`
 	// The log on standard error.
 	Log Log `yaml:"log" since:"0.1" aka:"logging"`
 	// Which of the built-in models the simulated engine serves beside those of this file. auto means all if this file names no model, and none otherwise.
@@ -163,6 +173,8 @@ type Model struct {
 	MaxOutput int `yaml:"max_output" min:"1" max:"100M" since:"0.1" aka:"max_tokens max_output_tokens"`
 	// Kinds of input that the model takes.
 	Input []string `yaml:"input" enum:"text|image" since:"0.1" aka:"modalities input_modalities"`
+	// What one model unit of provisioned throughput carries. Without it, what the model's own card says, or a sixteenth of an engine.
+	Unit Unit `yaml:"unit" since:"0.2" aka:"model_unit"`
 	// The engines that serve the model. Each must serve the same weights: a call goes to any of them.
 	Engines []Engine `yaml:"engines" need:"yes" since:"0.1" aka:"engine backends backend servers upstreams"`
 }
@@ -196,6 +208,14 @@ type Engine struct {
 	Timeouts Timeouts `yaml:"timeouts" for:"openai anthropic bedrock" since:"0.1" aka:"timeout"`
 	// Calls that the engine may have at a time; more go to other engines of the model, or are throttled if there is none. 0 means no bound.
 	MaxConcurrency int `yaml:"max_concurrency" default:"0" max:"1M" since:"0.1" aka:"max_parallel_requests concurrency"`
+	// What the engine can do, as measured by outcrop calibrate. What is left out is estimated while it works; of a simulated engine it follows from its constants.
+	Capacity Capacity `yaml:"capacity" since:"0.2"`
+	// Whether the engine is kept for callers who ask for latency optimized; others use it while none of these waits.
+	Latency string `yaml:"latency" default:"standard" enum:"standard|optimized" since:"0.2"`
+	// Whether the engine orders its own queue by the priority of requests, as vLLM does with --scheduling-policy priority.
+	Priorities bool `yaml:"priorities" default:"false" for:"openai" since:"0.2" aka:"priority"`
+	// Whether to read the engine's page of vLLM metrics, if it has one, to see how full it is.
+	Metrics bool `yaml:"metrics" default:"true" for:"openai" since:"0.2" aka:"scrape"`
 	// Whether the engine has an endpoint that counts tokens (vLLM's /tokenize, Anthropic's count_tokens), for CountTokens to use.
 	Tokenizer bool `yaml:"tokenizer" default:"false" for:"openai anthropic" since:"0.1"`
 	// Where the engine departs from OpenAI's API.
