@@ -17,7 +17,13 @@ type Card struct {
 	Lifecycle      Lifecycle
 	Context        int // tokens of prompt and answer together
 	MaxOutput      int // tokens of an answer; also the default for maxTokens
+	// Unit is what one model unit carries; zero if the card does not say.
+	Unit UnitRates
 }
+
+// UnitRates is what one model unit of provisioned throughput carries in a
+// minute: tokens of input and of output, or of both together.
+type UnitRates struct{ Input, Output, Together int64 }
 
 // A Modality is a kind of input or output, in Bedrock's words.
 type Modality string

@@ -72,6 +72,7 @@ func complete(card outcrop.Card, base *outcrop.Card) outcrop.Card {
 	card.Dialect = cmp.Or(card.Dialect, base.Dialect)
 	card.Context = cmp.Or(card.Context, base.Context)
 	card.Lifecycle = cmp.Or(card.Lifecycle, base.Lifecycle)
+	card.Unit = cmp.Or(card.Unit, base.Unit)
 	card.Streaming = card.Streaming || base.Streaming
 	card.Input = or(card.Input, base.Input)
 	card.Output = or(card.Output, base.Output)
@@ -127,7 +128,7 @@ func guess(id string) *outcrop.Card {
 	card := &outcrop.Card{
 		ID: id, Name: id, Provider: "Custom", Dialect: outcrop.DialectOpenAI,
 		Input: text, Output: text, Streaming: true, Inference: []string{OnDemand},
-		Lifecycle: outcrop.Lifecycle{Status: Active},
+		Lifecycle: outcrop.Lifecycle{Status: Active}, Unit: unit(id),
 	}
 	if provider, rest, found := strings.Cut(id, "."); found && rest != "" {
 		card.Provider, card.Name = provider, rest
@@ -139,4 +140,26 @@ func guess(id string) *outcrop.Card {
 		}
 	}
 	return card
+}
+
+// units say what one model unit of a family carries, by a part of the id. AWS
+// publishes no such numbers; these are the round ones of the table "Model
+// Units" that the project began with. Models that are not in it have units
+// that follow from their engines.
+var units = []struct {
+	part  string
+	rates outcrop.UnitRates
+}{
+	{"claude-3-sonnet", outcrop.UnitRates{Input: 180_000, Output: 36_000}},
+	{"claude-3-haiku", outcrop.UnitRates{Input: 400_000, Output: 80_000}},
+	{"titan-text", outcrop.UnitRates{Together: 300_000}},
+}
+
+func unit(id string) outcrop.UnitRates {
+	for _, u := range units {
+		if strings.Contains(id, u.part) {
+			return u.rates
+		}
+	}
+	return outcrop.UnitRates{}
 }

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/outcrop/outcrop"
+)
 
 // OnDemand limits what accounts may use without a unit of their own.
 type OnDemand struct {
@@ -97,6 +101,10 @@ type Unit struct {
 	OutputTokensPerMinute int `yaml:"output_tokens_per_minute" min:"1" max:"1G" since:"0.2" aka:"output"`
 	// Tokens per minute, input and output together, in place of the two.
 	TokensPerMinute int `yaml:"tokens_per_minute" min:"1" max:"1G" since:"0.2" aka:"tokens"`
+}
+
+func (u Unit) rates() outcrop.UnitRates {
+	return outcrop.UnitRates{Input: int64(u.InputTokensPerMinute), Output: int64(u.OutputTokensPerMinute), Together: int64(u.TokensPerMinute)}
 }
 
 // Capacity is what an engine can do.

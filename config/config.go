@@ -297,7 +297,7 @@ func (c *Config) ServesBuiltin() bool {
 func (m *Model) Card() outcrop.Card {
 	card := outcrop.Card{
 		ID: m.ID, Name: m.Name, Provider: m.Provider, Dialect: dialect(m.Dialect),
-		Context: m.Context, MaxOutput: m.MaxOutput,
+		Context: m.Context, MaxOutput: m.MaxOutput, Unit: m.Unit.rates(),
 	}
 	for _, in := range m.Input {
 		if in == "image" {
