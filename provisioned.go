@@ -46,6 +46,9 @@ type Provisioned struct {
 	// commitment, and before it came into service. Later terms follow from it.
 	Expires time.Time
 	Failure string // why it is Failed; for the owner
+	// Spill is where requests over it go that do not say themselves; empty
+	// means nowhere.
+	Spill Spill
 }
 
 // Serves reports whether calls can run on it: it has been in service once.

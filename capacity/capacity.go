@@ -78,10 +78,13 @@ type Terms struct {
 // Of returns the capacity of an engine of which the constants of package step
 // are known, by calibration or as the card's. Constants of an engine that is
 // faster than life must be scaled first.
+//
+// What is on its way to the engine for Entry counts as unread all the while, so
+// that a step is taken to be larger by what the engine reads in that time.
 func Of(c step.Constants) fair.Capacity {
 	token := max(float64(c.Token)/1000, 1e-3)
 	return fair.Capacity{
-		KVTokens: c.KVTokens, MaxSeqs: c.MaxSeqs, StepBudget: c.Budget,
+		KVTokens: c.KVTokens, MaxSeqs: c.MaxSeqs, StepBudget: c.Budget + int(float64(c.Entry)/token),
 		PrefillRate: float64(time.Second) / token,
 		DecodeRate:  float64(time.Second) / max(float64(c.Overhead+c.Weights), 1),
 	}

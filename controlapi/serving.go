@@ -40,6 +40,16 @@ func (a *API) Serving(ctx context.Context, who *outcrop.Principal, name string) 
 	return p, err == nil, err
 }
 
+// Unit returns the provisioned throughput with the ARN, from memory; ok is
+// false if there is none. It neither blocks nor allocates.
+func (a *API) Unit(arn string) (p outcrop.Provisioned, ok bool) {
+	if a.desk == nil {
+		return p, false
+	}
+	p, ok = a.desk.held.Load().byARN[arn]
+	return p, ok
+}
+
 // named returns the one with the ARN's id for its name, or else for its id.
 func (h *holdings) named(arn outcrop.ARN) (outcrop.Provisioned, bool) {
 	if found, ok := h.byName[owned{arn.Account, arn.ID}]; ok {

@@ -6,8 +6,11 @@ import (
 	"slices"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/capacity"
 	"github.com/outcrop/outcrop/catalog"
 	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/lifecycle"
+	"github.com/outcrop/outcrop/quota"
 	"github.com/outcrop/outcrop/route"
 	"github.com/outcrop/outcrop/runtimeapi"
 )
@@ -20,31 +23,50 @@ type fleet struct {
 	targets   map[*outcrop.Card]*runtimeapi.Target
 	byID      map[string]*runtimeapi.Target // of ids that can be called as they are
 	simulated map[*outcrop.Card]bool
+	pools     map[*outcrop.Card]*fleetPool
+	units     map[*outcrop.Card]outcrop.UnitRates // what one carries
+	around    around
+	before    *fleet // that this one is to replace; nil once it has
 	close     []func()
 }
 
-// newFleet builds the engines of cfg. It connects to none of them.
-func newFleet(cfg *config.Config) (*fleet, error) {
+// around is what outlives a fleet and stands around its engines.
+type around struct {
+	limiter *quota.Limiter
+	bought  func(arn string) (outcrop.Provisioned, bool)
+}
+
+// newFleet builds the engines of cfg. It connects to none of them. The pools of
+// the models that before has are taken over by adopt; before, which may be nil,
+// goes on until then.
+func newFleet(cfg *config.Config, a around, before *fleet) (*fleet, error) {
 	f := &fleet{config: cfg, targets: map[*outcrop.Card]*runtimeapi.Target{},
-		byID: map[string]*runtimeapi.Target{}, simulated: map[*outcrop.Card]bool{}}
-	f.catalog = catalog.New(nil)
-	if cfg.ServesBuiltin() {
-		f.catalog = catalog.Builtin()
-	}
-	cards := make([]outcrop.Card, len(cfg.Models))
-	for i := range cfg.Models {
-		cards[i] = cfg.Models[i].Card()
-	}
-	f.catalog = f.catalog.Merge(cards)
+		byID: map[string]*runtimeapi.Target{}, simulated: map[*outcrop.Card]bool{},
+		pools: map[*outcrop.Card]*fleetPool{}, units: map[*outcrop.Card]outcrop.UnitRates{},
+		around: a, before: before}
+	f.catalog = catalogOf(cfg)
 	err := f.addConfigured()
 	if err == nil {
 		err = f.addSimulated()
 	}
 	if err != nil {
-		f.retire()
+		f.discard()
 		return nil, err
 	}
 	return f, nil
+}
+
+// catalogOf returns the models that cfg serves.
+func catalogOf(cfg *config.Config) *catalog.Catalog {
+	base := catalog.New(nil)
+	if cfg.ServesBuiltin() {
+		base = catalog.Builtin()
+	}
+	cards := make([]outcrop.Card, len(cfg.Models))
+	for i := range cfg.Models {
+		cards[i] = cfg.Models[i].Card()
+	}
+	return base.Merge(cards)
 }
 
 // addConfigured builds the targets of the models in the file.
@@ -62,9 +84,15 @@ func (f *fleet) addConfigured() error {
 }
 
 // addSimulated puts a simulated engine behind every card that has none yet.
+// Contextual variants run on the engines of their base.
 func (f *fleet) addSimulated() error {
+	var variants []*outcrop.Card
 	for _, card := range f.catalog.Cards() {
 		if f.targets[card] != nil {
+			continue
+		}
+		if f.base(card) != nil {
+			variants = append(variants, card)
 			continue
 		}
 		target, _, err := f.target(card, []config.Engine{f.defaultEngine()})
@@ -73,7 +101,33 @@ func (f *fleet) addSimulated() error {
 		}
 		f.add(card, target, true)
 	}
+	for _, card := range variants {
+		f.addVariant(card, f.base(card))
+	}
 	return nil
+}
+
+// base returns the card of which card is a contextual variant, or nil.
+func (f *fleet) base(card *outcrop.Card) *outcrop.Card {
+	for _, id := range lifecycle.Names(card.ID)[1:] {
+		if base := f.catalog.Lookup(id); base != nil && base != card {
+			return base
+		}
+	}
+	return nil
+}
+
+func (f *fleet) addVariant(card, base *outcrop.Card) {
+	target := *f.targets[base]
+	target.Card = card
+	if p := f.pools[base]; p != nil {
+		f.pools[card] = p
+	}
+	f.units[card] = f.units[base]
+	if card.Unit != (outcrop.UnitRates{}) {
+		f.units[card] = card.Unit
+	}
+	f.add(card, &target, f.simulated[base])
 }
 
 func (f *fleet) defaultEngine() config.Engine {
@@ -92,22 +146,23 @@ func (f *fleet) add(card *outcrop.Card, target *runtimeapi.Target, simulated boo
 // target builds the engines of one card and the chain of concerns in front of
 // them. This is the one place where the chain is written:
 //
-//	pool( engine... )
+//	quota( capacity( engine... ) )
 //
-// The pool stands in front of the engines, since another engine may be tried
-// only as long as nothing was sent.
+// quota is outside, since what it refuses needs no place on an engine, and
+// since it decides the class in which capacity schedules. capacity stands in
+// front of the engines, since another engine may be tried only as long as
+// nothing was sent. Without a scheduler, the pool of route takes its place.
 func (f *fleet) target(card *outcrop.Card, engines []config.Engine) (t *runtimeapi.Target, simulated bool, err error) {
 	if len(engines) > route.MaxEngines {
 		return nil, false, fmt.Errorf("model %s: %d engines, at most %d are supported", card.ID, len(engines), route.MaxEngines)
 	}
-	replicas := make([]route.Engine, len(engines))
+	built := make([]engine, len(engines))
 	simulated = true
 	for i := range engines {
-		e, err := f.engine(card, &engines[i])
-		if err != nil {
+		e := &built[i]
+		if *e, err = f.engine(card, &engines[i]); err != nil {
 			return nil, false, err
 		}
-		replicas[i] = route.Engine{Name: engines[i].Name, Model: e.model, Limit: engines[i].MaxConcurrency}
 		simulated = simulated && engines[i].Kind == config.KindSim
 		if i == 0 {
 			t = &runtimeapi.Target{Card: card, Counter: e.counter, Speaks: e.speaks}
@@ -115,11 +170,55 @@ func (f *fleet) target(card *outcrop.Card, engines []config.Engine) (t *runtimea
 		}
 		t.Speaks = common(t.Speaks, e.speaks)
 	}
-	t.Model = replicas[0].Model
-	if len(replicas) > 1 || replicas[0].Limit > 0 {
-		t.Model = route.NewPool(replicas)
+	pool, err := f.schedule(card, engines, built)
+	if err != nil {
+		return nil, false, err
 	}
+	t.Model = f.around.limiter.Model(pool)
 	return t, simulated, nil
+}
+
+// schedule returns what spreads the requests for card over its engines.
+func (f *fleet) schedule(card *outcrop.Card, engines []config.Engine, built []engine) (outcrop.Model, error) {
+	p := &fleetPool{}
+	for i := range engines {
+		e, speed, known := pooled(card, &engines[i], built[i], i)
+		p.engines = append(p.engines, e)
+		if known {
+			p.speeds = append(p.speeds, speed)
+		}
+		p.unmeasured = p.unmeasured || !known
+	}
+	f.pools[card], f.units[card] = p, unitOf(card, p)
+	if f.config.Scheduler.Policy == "none" {
+		return spread(engines, built), nil
+	}
+	if old := f.before.poolOf(card.ID); old != nil {
+		p.pool, p.kept = old, true
+		return old, nil
+	}
+	var err error
+	p.pool, err = capacity.New(capacity.Config{Model: card.ID, Scheduler: schedule(f.config), Engines: p.engines, Terms: f.terms})
+	return p.pool, err
+}
+
+// terms weighs the tenants of the provisioned class by the units that they have
+// bought.
+func (f *fleet) terms(req *outcrop.Request) capacity.Terms {
+	if req.Class != outcrop.ClassProvisioned {
+		return capacity.Terms{}
+	}
+	p, _ := f.around.bought(req.Unit)
+	return capacity.Terms{Weight: float64(p.Units)}
+}
+
+// spread gives each request to the engine with the fewest, whatever its class.
+func spread(engines []config.Engine, built []engine) outcrop.Model {
+	replicas := make([]route.Engine, len(engines))
+	for i := range engines {
+		replicas[i] = route.Engine{Name: engines[i].Name, Model: built[i].model, Limit: engines[i].MaxConcurrency}
+	}
+	return route.NewPool(replicas)
 }
 
 // common returns the dialects in both lists.
@@ -145,11 +244,62 @@ func (f *fleet) resolve(modelID string) (*runtimeapi.Target, error) {
 	return f.targets[r.Card], nil
 }
 
-// retire lets go of the engines once no request uses them any more.
-func (f *fleet) retire() {
+// adopt makes f the fleet that serves: the pools that were there before get
+// its engines, and keep what they learned and who waits in them. Those of
+// models that are no more refuse what waits.
+func (f *fleet) adopt() error {
+	for _, p := range f.pools {
+		if !p.kept {
+			continue
+		}
+		if err := p.pool.Update(p.engines); err != nil {
+			return err
+		}
+	}
+	f.before = nil
+	return nil
+}
+
+// retire lets go of the engines once no request uses them any more, and of the
+// pools that next does not use; next may be nil.
+func (f *fleet) retire(next *fleet) {
+	for _, pool := range f.schedulers() {
+		if !next.uses(pool) {
+			pool.Close()
+		}
+	}
 	for _, c := range f.close {
 		c()
 	}
+}
+
+// discard lets go of a fleet that never served.
+func (f *fleet) discard() { f.retire(f.before) }
+
+// schedulers are the pools of the fleet, each once, sorted by model.
+func (f *fleet) schedulers() (all []*capacity.Pool) {
+	for _, card := range f.catalog.Cards() {
+		p := f.pools[card]
+		if p != nil && p.pool != nil && !slices.Contains(all, p.pool) {
+			all = append(all, p.pool)
+		}
+	}
+	return all
+}
+
+func (f *fleet) uses(pool *capacity.Pool) bool {
+	return f != nil && slices.Contains(f.schedulers(), pool)
+}
+
+// poolOf returns the pool of the model with the id, or nil.
+func (f *fleet) poolOf(id string) *capacity.Pool {
+	if f == nil {
+		return nil
+	}
+	if p := f.pools[f.catalog.Lookup(id)]; p != nil {
+		return p.pool
+	}
+	return nil
 }
 
 // count returns how many models real engines serve and how many the

@@ -13,7 +13,7 @@ import (
 func (s *Server) openControl() error {
 	s.control = controlapi.New(s.catalogue, controlapi.Options{
 		Region: s.config.Region, Resources: s.state, Log: s.logger,
-		Terms: lifecycle.Terms{Month: s.config.CommitmentMonth},
+		Terms: lifecycle.Terms{Month: s.config.CommitmentMonth}, Sell: s.sell,
 	})
 	return s.control.Start(context.Background())
 }
@@ -36,19 +36,27 @@ func (s *Server) Resolve(ctx context.Context, caller *outcrop.Principal, modelID
 	if target == nil {
 		return nil, &outcrop.Error{Code: outcrop.CodeUnavailable, Message: "No engine serves the model of the provisioned model " + p.ARN.String() + " now."}
 	}
-	return target, nil
+	bought := *target
+	bought.Unit = p.ARN.String()
+	return &bought, nil
 }
 
-// provisioned returns the target of a model that was bought, or nil. What a
-// real engine serves under the base model's id is better than a simulation of
-// the contextual variant.
+// sell decides whether the engines can carry so many more units.
+func (s *Server) sell(card *outcrop.Card, sold map[string]int, delta int) (largest int, ok bool) {
+	fleet := s.engines.Load()
+	if current := fleet.catalog.Lookup(card.ID); current != nil {
+		card = current
+	}
+	largest = fleet.largest(card, sold)
+	return largest, delta <= largest
+}
+
+// provisioned returns the target of a model that was bought, or nil.
 func (f *fleet) provisioned(model string) *runtimeapi.Target {
-	var best *runtimeapi.Target
 	for _, id := range lifecycle.Names(model) {
-		t := f.targets[f.catalog.Lookup(id)]
-		if t != nil && (best == nil || f.simulated[best.Card] && !f.simulated[t.Card]) {
-			best = t
+		if t := f.targets[f.catalog.Lookup(id)]; t != nil {
+			return t
 		}
 	}
-	return best
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/metricsapi"
+	"github.com/outcrop/outcrop/quota"
 	"github.com/outcrop/outcrop/runtimeapi"
 	"github.com/outcrop/outcrop/store"
 )
@@ -39,6 +41,8 @@ type Server struct {
 	state    *store.Store
 	unlock   func() error
 	who      *identity.Authenticator
+	limiter  *quota.Limiter
+	saved    []byte // state of the limits, as it is on the disk
 	engines  atomic.Pointer[fleet]
 	control  *controlapi.API
 	door     *door
@@ -68,11 +72,12 @@ func (s *Server) wire() error {
 	if err := s.identify(); err != nil {
 		return err
 	}
-	fleet, err := newFleet(s.config)
-	if err != nil {
+	if err := s.limit(); err != nil {
 		return err
 	}
-	s.engines.Store(fleet)
+	if err := s.engage(s.config); err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	book := meter.NewBook(s.log, registry)
@@ -145,10 +150,11 @@ func (s *Server) Listen(ctx context.Context) error {
 // Run serves until ctx ends; then it takes no new requests and gives those in
 // flight the configured time to end. It returns nil after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
-	logging, stopLog := context.WithCancel(context.WithoutCancel(ctx))
-	written := make(chan struct{})
-	go func() { s.log.Run(logging); close(written) }()
-	defer func() { stopLog(); <-written }()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
+	background.Go(func() { s.log.Run(running) })
+	background.Go(func() { s.keepLimits(running) })
+	defer func() { stop(); background.Wait() }()
 	go s.watchKeys(ctx)
 
 	served := make(chan error, 1)
@@ -186,17 +192,33 @@ func (s *Server) Reload(cfg *config.Config) ([]string, error) {
 	if problems := config.NeedRestart(changes); len(problems) > 0 {
 		return nil, errors.New(problems.String())
 	}
-	fleet, err := newFleet(cfg)
-	if err != nil {
+	if err := s.engage(cfg); err != nil {
 		return nil, err
 	}
-	s.engines.Store(fleet)
-	running.retire()
 	texts := make([]string, len(changes))
 	for i, c := range changes {
 		texts[i] = c.String()
 	}
 	return texts, nil
+}
+
+// engage has the engines of cfg serve in the place of those that do, all or
+// nothing. Requests in flight end on the old ones.
+func (s *Server) engage(cfg *config.Config) error {
+	running := s.engines.Load()
+	next, err := newFleet(cfg, around{s.limiter, s.bought}, running)
+	if err != nil {
+		return err
+	}
+	if err := next.adopt(); err != nil {
+		return err
+	}
+	s.limiter.Configure(settings(cfg, next.catalog.Cards()))
+	s.engines.Store(next)
+	if running != nil {
+		running.retire(next)
+	}
+	return nil
 }
 
 // Close releases the server's state. It may be called without Run.
@@ -205,7 +227,7 @@ func (s *Server) Close() error {
 		_ = s.listener.Close() // Run has closed it already, if it ran
 	}
 	if fleet := s.engines.Load(); fleet != nil {
-		fleet.retire()
+		fleet.retire(nil)
 	}
 	if s.control != nil {
 		s.control.Close()

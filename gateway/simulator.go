@@ -13,19 +13,25 @@ import (
 
 // simulator builds a simulated engine that plays the card's model.
 func (f *fleet) simulator(card *outcrop.Card, e *config.Engine) (engine, error) {
-	replies := make([]sim.Reply, len(e.Replies))
+	c := simulator(card, e)
+	c.Replies, c.Faults = make([]sim.Reply, len(e.Replies)), faults(e.Faults)
 	for i, r := range e.Replies {
 		match, err := regexp.Compile(r.Match)
 		if err != nil {
 			return engine{}, fmt.Errorf("model %s: reply %d: %w", card.ID, i, err)
 		}
-		replies[i] = sim.Reply{Match: match, Text: r.Text}
+		c.Replies[i] = sim.Reply{Match: match, Text: r.Text}
 	}
-	m := sim.New(sim.Config{
-		Name: e.Name, Card: card, Speed: e.Speed, Seed: uint64(e.Seed), Replies: replies, Faults: faults(e.Faults),
-		Constants: constants(e.Constants), FirstToken: e.Constants.FirstToken,
-	})
+	m := sim.New(c)
 	return engine{model: m, counter: m}, nil
+}
+
+// simulator describes the engine without what it says.
+func simulator(card *outcrop.Card, e *config.Engine) sim.Config {
+	return sim.Config{
+		Name: e.Name, Card: card, Speed: e.Speed, Seed: uint64(e.Seed),
+		Constants: constants(e.Constants), FirstToken: e.Constants.FirstToken,
+	}
 }
 
 func faults(configured []config.Fault) []sim.Fault {

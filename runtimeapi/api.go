@@ -58,6 +58,9 @@ type Target struct {
 	Card    *outcrop.Card
 	Model   outcrop.Model
 	Counter outcrop.Counter
+	// Unit is the ARN of the provisioned throughput that the model id named;
+	// empty on demand.
+	Unit string
 	// Speaks lists the dialects in which every engine of the target takes
 	// bodies as they are.
 	Speaks []outcrop.Dialect

@@ -73,7 +73,7 @@ func (x *exchange) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.target, x.request.Card = target, target.Card
+	x.target, x.request.Card, x.request.Unit = target, target.Card, target.Unit
 	if err := x.api.authorize(x.call.Principal, x.call.Operation, target.Card); err != nil {
 		return err
 	}

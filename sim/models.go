@@ -19,9 +19,9 @@ type pace struct {
 
 	firstToken time.Duration // short prompt, idle machine
 	gap        time.Duration // between two tokens, idle machine
-	token      time.Duration // to compute 1,000 tokens of a prompt
-	context    time.Duration // to read 1,000 tokens of context
-	kv         int           // tokens of context that fit
+	token      time.Duration // to compute 1,000 tokens of a prompt on one machine
+	context    time.Duration // to read 1,000 tokens of context on one machine
+	kv         int           // tokens of context that fit one machine
 }
 
 const ms = time.Millisecond
@@ -91,9 +91,14 @@ func paceOf(id string) pace {
 
 const (
 	overhead = 1200 * time.Microsecond // of a step
-	budget   = 2048                    // tokens of a step
+	budget   = 2048                    // tokens of a step, of one machine
 	maxSeqs  = 256
 )
+
+// group is how many machines answer together for a model, each step on all of
+// them: so that ten model units of Claude 3 Haiku, the largest there are, and
+// a headroom of 30 % fit, while a single request sees the times of its pace.
+const group = 4
 
 // ConstantsFor returns the default constants of the engine that plays card,
 // which may be nil. The memory always fits one request of the card's full
@@ -105,8 +110,8 @@ func ConstantsFor(card *outcrop.Card) step.Constants {
 	}
 	p := paceOf(id)
 	k := step.Constants{
-		Overhead: overhead, Weights: p.gap - overhead, Token: p.token, Context: p.context,
-		Budget: budget, MaxSeqs: maxSeqs, KVTokens: max(p.kv, context+step.BlockTokens),
+		Overhead: overhead, Weights: p.gap - overhead, Token: p.token / group, Context: p.context / group,
+		Budget: group * budget, MaxSeqs: group * maxSeqs, KVTokens: max(group*p.kv, context+step.BlockTokens),
 	}
 	k.Entry = entry(k, p.firstToken)
 	return k

@@ -75,11 +75,16 @@ func New(c Config) *Engine {
 	}
 	e := &Engine{name: c.Name, seed: c.Seed, minimum: c.CacheMinimum, replies: c.Replies}
 	e.faults.init(c.Faults, c.Seed)
-	k := override(c.Constants, c.Card, c.FirstToken)
-	instant := c.Speed <= 0 || math.IsInf(c.Speed, 1) || math.IsNaN(c.Speed)
-	if !instant {
-		k = k.Scaled(c.Speed)
-	}
-	e.machine.init(k, instant)
+	e.machine.init(Machine(c))
 	return e
+}
+
+// Machine returns the constants of the machine that an engine with the
+// configuration runs on, at its speed. Instant tells that nothing waits.
+func Machine(c Config) (k step.Constants, instant bool) {
+	k = override(c.Constants, c.Card, c.FirstToken)
+	if c.Speed <= 0 || math.IsInf(c.Speed, 1) || math.IsNaN(c.Speed) {
+		return k, true
+	}
+	return k.Scaled(c.Speed), false
 }

@@ -92,7 +92,7 @@ func (s *Store) loadKEK() (*kek, error) {
 func (s *Store) makeKEK() (*kek, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	temp, err := s.writeTemp(hex.EncodeToString(key) + "\n")
+	temp, err := s.writeTemp(kekFile, []byte(hex.EncodeToString(key)+"\n"))
 	if temp != "" {
 		defer func() { _ = os.Remove(temp) }()
 	}
@@ -111,13 +111,14 @@ func (s *Store) makeKEK() (*kek, error) {
 	return s.loadKEK()
 }
 
-// writeTemp writes text to a new file in the data folder and to the disk. It
-// returns the file's name even when it fails, if there is a file.
-func (s *Store) writeTemp(text string) (name string, err error) {
-	if err := s.call("create kek"); err != nil {
+// writeTemp writes body to a new file in the data folder and to the disk, to
+// become the file named later. It returns the file's own name even when it
+// fails, if there is a file.
+func (s *Store) writeTemp(later string, body []byte) (name string, err error) {
+	if err := s.call("create " + later); err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(s.options.Dir, kekFile+".*.tmp") // mode 0600
+	f, err := os.CreateTemp(s.options.Dir, later+".*.tmp") // mode 0600
 	if err != nil {
 		return "", err
 	}
@@ -125,8 +126,8 @@ func (s *Store) writeTemp(text string) (name string, err error) {
 		name string
 		run  func() error
 	}{
-		{"write kek", func() error { _, err := f.WriteString(text); return err }},
-		{"sync kek", f.Sync},
+		{"write " + later, func() error { _, err := f.Write(body); return err }},
+		{"sync " + later, f.Sync},
 	}
 	for _, step := range steps {
 		if err == nil {

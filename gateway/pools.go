@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/capacity"
+	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/estimate"
+	"github.com/outcrop/outcrop/fair"
+	"github.com/outcrop/outcrop/lifecycle"
+	"github.com/outcrop/outcrop/sim"
+)
+
+// A fleetPool is the pool of one card's engines, with what is known of them
+// for selling units.
+type fleetPool struct {
+	pool    *capacity.Pool
+	engines []capacity.Engine
+	// speeds are those of the engines that are known; unmeasured tells that
+	// there is one of which nothing is.
+	speeds     []lifecycle.Speed
+	unmeasured bool
+	kept       bool // the pool was there before this fleet
+}
+
+// schedule returns the scheduler's constants.
+func schedule(c *config.Config) fair.Config {
+	s, f := &c.Scheduler, fair.Default()
+	f.LowCap, f.Clear, f.GuardFor = float64(s.LowCap), s.Clear, s.Guard
+	if s.LowCap == 1 {
+		f.LowCap = 0 // to the scheduler, no cap
+	}
+	f.Bound[outcrop.ClassPriority], f.Bound[outcrop.ClassDefault], f.Bound[outcrop.ClassFlex] =
+		s.QueueTimeout.Priority, s.QueueTimeout.Default, s.QueueTimeout.Flex
+	f.Floor[outcrop.ClassPriority], f.Floor[outcrop.ClassDefault], f.Floor[outcrop.ClassFlex] =
+		float64(s.Floor.Priority), float64(s.Floor.Default), float64(s.Floor.Flex)
+	return f
+}
+
+// lanes marks one engine in four as a lane for short prompts.
+const lanes = 4
+
+// pooled describes an engine to the scheduler, and says how fast it is; ok is
+// false if nothing is known of that.
+func pooled(card *outcrop.Card, e *config.Engine, built engine, number int) (p capacity.Engine, speed lifecycle.Speed, ok bool) {
+	p = capacity.Engine{Name: e.Name, Model: built.model, Stream: e.Kind != config.KindBedrock}
+	p.Capacity = capacity.Unknown(e.MaxConcurrency)
+	if e.Kind == config.KindSim {
+		p.Capacity, speed, ok = simulated(card, e)
+		p.Fixed = true
+	}
+	if e.Kind == config.KindOpenAI && e.Metrics {
+		p.Metrics = scrape(e.URL)
+	}
+	p.Capacity.Lane = number%lanes == lanes-1
+	known := measured(&p.Capacity, &e.Capacity, e.MaxConcurrency)
+	if known {
+		speed, ok = lifecycle.SpeedOf(p.Capacity.PrefillRate, p.Capacity.DecodeRate, p.Capacity.MaxSeqs), true
+	}
+	if ok && e.Capacity.Output > 0 {
+		speed.Output = float64(e.Capacity.Output)
+	}
+	return p, speed, ok
+}
+
+// simulated is the capacity of a simulated engine. One that answers at once
+// has no bounds, but is sold as if it had.
+func simulated(card *outcrop.Card, e *config.Engine) (fair.Capacity, lifecycle.Speed, bool) {
+	const atOnce = 1e6 // tokens a second
+	k, instant := sim.Machine(simulator(card, e))
+	if instant {
+		return capacity.Unknown(e.MaxConcurrency), lifecycle.Speed{Input: atOnce, Output: atOnce}, true
+	}
+	c := capacity.Of(k)
+	return c, lifecycle.SpeedOf(c.PrefillRate, c.DecodeRate, c.MaxSeqs), true
+}
+
+// measured puts what the operator says into c. It reports whether that is
+// enough to know how fast the engine is.
+func measured(c *fair.Capacity, given *config.Capacity, most int) bool {
+	for _, n := range []struct {
+		to   *int
+		from int
+	}{{&c.KVTokens, given.Cache}, {&c.MaxSeqs, given.Sequences}, {&c.StepBudget, given.Budget}} {
+		if n.from > 0 {
+			*n.to = n.from
+		}
+	}
+	if most > 0 {
+		c.MaxSeqs = min(c.MaxSeqs, most)
+	}
+	if given.Prefill > 0 {
+		c.PrefillRate = float64(given.Prefill)
+	}
+	if given.Decode > 0 {
+		c.DecodeRate = float64(given.Decode)
+	}
+	return given.Prefill > 0 && (given.Output > 0 || given.Decode > 0 && c.MaxSeqs < unbounded)
+}
+
+// unbounded is more sequences than any engine runs at a time.
+const unbounded = 1 << 16
+
+// scrapeTimeout bounds the reading of a page of metrics.
+const scrapeTimeout = time.Second
+
+// quiet is for how long an engine without a page of metrics is not asked
+// again.
+const quiet = time.Minute
+
+var errQuiet = errors.New("gateway: the engine had no metrics lately")
+
+// scrape returns what reads the engine's page of metrics, which vLLM has
+// beside its API and not below it. Engines that have none are asked once a
+// minute. It is called by one goroutine at a time.
+func scrape(address string) func(context.Context) (estimate.Scrape, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	page := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/metrics"}).String()
+	client := &http.Client{Timeout: scrapeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	read := capacity.VLLM(client, page)
+	var until time.Time
+	return func(ctx context.Context) (estimate.Scrape, error) {
+		if time.Now().Before(until) {
+			return estimate.Scrape{}, errQuiet
+		}
+		s, err := read(ctx)
+		if err != nil {
+			until = time.Now().Add(quiet)
+		}
+		return s, err
+	}
+}
+
+// mostUnits bounds what is sold of a model whose engines nobody has measured.
+const mostUnits = 10
+
+// largest returns how many more units of the card can be sold beside those
+// that are, by the id of the card.
+func (f *fleet) largest(card *outcrop.Card, sold map[string]int) int {
+	p := f.pools[card]
+	if p == nil {
+		return 0
+	}
+	sale := lifecycle.Sale{Engines: p.speeds, Survive: f.config.Provisioned.Survive, Headroom: float64(f.config.Provisioned.Headroom)}
+	total := 0
+	for id, units := range sold {
+		other := f.catalog.Lookup(id)
+		if other == nil || f.pools[other] != p {
+			continue
+		}
+		total += units
+		sale.Sold = append(sale.Sold, lifecycle.Units{Number: units, Rates: f.unit(id)})
+	}
+	if p.unmeasured {
+		return max(0, mostUnits-total)
+	}
+	return min(sale.Largest(f.unit(card.ID)), math.MaxInt32)
+}
+
+// unit is what one unit of a model that was bought carries.
+func (f *fleet) unit(model string) outcrop.UnitRates {
+	for _, id := range lifecycle.Names(model) {
+		card := f.catalog.Lookup(id)
+		if card == nil {
+			continue
+		}
+		if rates, ok := f.units[card]; ok {
+			return rates
+		}
+	}
+	return unmeasuredUnit
+}
+
+// unmeasuredUnit is what a unit carries if neither the card nor the engines
+// say.
+var unmeasuredUnit = outcrop.UnitRates{Input: 30_000, Output: 6_000}
+
+// unitOf decides what one unit of the card carries: what the card says, or
+// else what its slowest engine gives.
+func unitOf(card *outcrop.Card, p *fleetPool) outcrop.UnitRates {
+	if card.Unit != (outcrop.UnitRates{}) {
+		return card.Unit
+	}
+	if p.unmeasured || len(p.speeds) == 0 {
+		return unmeasuredUnit
+	}
+	slowest := p.speeds[0]
+	for _, s := range p.speeds {
+		slowest = lifecycle.Speed{Input: min(slowest.Input, s.Input), Output: min(slowest.Output, s.Output)}
+	}
+	return lifecycle.DefaultUnit(slowest)
+}

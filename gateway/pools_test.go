@@ -1,0 +1,56 @@
+package gateway_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// units asks for so many units and returns the answer.
+func (h *house) units(t *testing.T, client *http.Client, name, model string, n int) reply {
+	t.Helper()
+	return h.ask(t, client, "POST", "/provisioned-model-throughput",
+		fmt.Sprintf(`{"modelUnits":%d,"provisionedModelName":%q,"modelId":%q}`, n, name, model))
+}
+
+func TestTenUnitsOfEachModelOfTheTableFitItsSimulatedEngine(t *testing.T) {
+	h := start(t, "listen: 127.0.0.1:0\n")
+	client := newClient(t, &http.Transport{})
+	for i, model := range []string{
+		"anthropic.claude-3-sonnet-20240229-v1:0", haiku, "amazon.titan-text-express-v1", "amazon.titan-text-lite-v1",
+		"anthropic.claude-3-opus-20240229-v1:0", "amazon.nova-pro-v1:0", "meta.llama3-1-8b-instruct-v1:0", "meta.llama3-1-70b-instruct-v1:0",
+	} {
+		if r := h.units(t, client, fmt.Sprintf("ten-%d", i), model, 10); r.status != 201 {
+			t.Errorf("%s: %d %s", model, r.status, r.body)
+		}
+	}
+}
+
+// measuredEngine carries .7 x 1/(3000/20000 + 600/8000) = 3 units of Sonnet.
+const measuredEngine = `listen: 127.0.0.1:0
+models:
+  - id: anthropic.claude-3-sonnet-20240229-v1:0
+    engines:
+      - { kind: sim, speed: 0, capacity: { prefill: 20000, decode: 100, output: 8000, sequences: 256 } }
+`
+
+func TestUnitsThatTheEnginesCannotCarryAreNotSold(t *testing.T) {
+	h := start(t, measuredEngine)
+	client := newClient(t, &http.Transport{})
+	const sonnet = "anthropic.claude-3-sonnet-20240229-v1:0"
+	r := h.units(t, client, "four", sonnet, 4)
+	if r.status != 400 || r.code() != "ServiceQuotaExceededException" || !strings.Contains(r.message(), "The largest number that you can have now is 3.") {
+		t.Errorf("four: %d %s", r.status, r.body)
+	}
+	if r := h.units(t, client, "two", sonnet, 2); r.status != 201 {
+		t.Fatalf("two: %d %s", r.status, r.body)
+	}
+	r = h.ask(t, client, "PATCH", "/provisioned-model-throughput/two", `{"desiredModelUnits":4}`)
+	if r.status != 400 || !strings.Contains(r.message(), "The largest number that you can have now is 3.") {
+		t.Errorf("resized to four: %d %s", r.status, r.body)
+	}
+	if r := h.ask(t, client, "PATCH", "/provisioned-model-throughput/two", `{"desiredModelUnits":3}`); r.status != 200 {
+		t.Errorf("resized to three: %d %s", r.status, r.body)
+	}
+}
