@@ -48,8 +48,12 @@ const lanes = 4
 
 // pooled describes an engine to the scheduler, and says how fast it is; ok is
 // false if nothing is known of that.
+//
+// Only an engine with a capacity is asked to stream what the caller wants in
+// one piece: its gates need to know when a prompt is read, and a stream costs
+// the gateway more than twice as much.
 func pooled(card *outcrop.Card, e *config.Engine, built engine, number int) (p capacity.Engine, speed lifecycle.Speed, ok bool) {
-	p = capacity.Engine{Name: e.Name, Model: built.model, Stream: e.Kind != config.KindBedrock}
+	p = capacity.Engine{Name: e.Name, Model: built.model, Stream: e.Capacity != (config.Capacity{})}
 	p.Capacity = capacity.Unknown(e.MaxConcurrency)
 	if e.Kind == config.KindSim {
 		p.Capacity, speed, ok = simulated(card, e)
