@@ -110,6 +110,8 @@ type Pool struct {
 	ids    atomic.Uint64
 	caches prefixes
 
+	invocations sync.Pool // of *invocation
+
 	scraping context.Context
 	stop     context.CancelFunc
 	scrapers sync.WaitGroup
@@ -131,6 +133,7 @@ func New(c Config) (*Pool, error) {
 	}
 	d := newLocal(c.Scheduler)
 	p := &Pool{config: c, local: d, queue: d, scraped: map[string]context.CancelFunc{}}
+	p.invocations.New = func() any { return new(invocation) }
 	p.scraping, p.stop = context.WithCancel(context.Background())
 	if err := p.Update(c.Engines); err != nil {
 		p.stop()

@@ -20,16 +20,17 @@ import (
 // CodeValidation if no engine could ever hold the request; RetryAfter is when
 // the scheduler expects to take a request like this.
 func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
-	v := &invocation{pool: p, req: req, began: time.Now(), id: fair.ID(p.ids.Add(1))}
-	v.waits = v.began
-	v.sink = sink{out: out, queue: p.queue, id: v.id}
-	v.receipt.Class, v.receipt.Scheduled = req.Class, true
+	receipt := outcrop.Receipt{Class: req.Class, Scheduled: true}
 	if ctx.Err() != nil {
-		return v.receipt, context.Cause(ctx)
+		return receipt, context.Cause(ctx)
 	}
 	if req.Class >= outcrop.NumClasses {
-		return v.receipt, fmt.Errorf("capacity: class %d", req.Class)
+		return receipt, fmt.Errorf("capacity: class %d", req.Class)
 	}
+	v := p.invocations.Get().(*invocation)
+	*v = invocation{pool: p, req: req, began: time.Now(), id: fair.ID(p.ids.Add(1)), receipt: receipt}
+	v.waits = v.began
+	v.sink = sink{out: out, queue: p.queue, id: v.id}
 	v.order = p.order(req, v.id)
 	defer v.leave()
 	p.queue.submit(v.order, &v.ticket)
@@ -39,6 +40,13 @@ func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sin
 		p.config.Record(v.record(err))
 	}
 	return v.receipt, err
+}
+
+// free gives v back. The dispatcher has forgotten it, so that nothing more is
+// told to its ticket.
+func (p *Pool) free(v *invocation) {
+	v.pool, v.req, v.copied, v.sink, v.receipt = nil, nil, outcrop.Request{}, sink{}, outcrop.Receipt{}
+	p.invocations.Put(v)
 }
 
 // An invocation is one request on its way.
@@ -59,11 +67,14 @@ type invocation struct {
 	settled bool // the dispatcher has forgotten the request
 }
 
-// leave sees to it that a request whose engine panics is forgotten too.
+// leave ends v. A request whose engine panics is forgotten too, and its v
+// left alone.
 func (v *invocation) leave() {
 	if !v.settled {
 		v.pool.queue.abort(v.id, v.sink.tokens)
+		return
 	}
+	v.pool.free(v)
 }
 
 func (v *invocation) run(ctx context.Context) error {

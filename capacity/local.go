@@ -23,6 +23,7 @@ type local struct {
 	armed   time.Duration // when the timer fires; 0 if it does not
 	closed  bool
 	waits   [outcrop.NumClasses]fair.ID // the last one that had to wait
+	spare   []*job                      // that ended, for reuse
 }
 
 // A job is a request from submit to its end.
@@ -58,7 +59,8 @@ func (d *local) submit(o order, t *ticket) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	j := &job{order: o, ticket: t, since: now}
+	j := d.job()
+	*j = job{order: o, ticket: t, since: now}
 	if d.closed {
 		d.refuse(now, j, fair.Action{Bound: fair.BoundEngines, Retry: time.Second})
 		return
@@ -164,6 +166,7 @@ func (d *local) finished(id fair.ID, attempt int, end end) bool {
 	d.do(now, d.pool.Finished(now, id, end.usage, d.out[:0]))
 	d.depart(now, e)
 	d.arm(now)
+	d.reuse(j)
 	return true
 }
 
@@ -231,6 +234,27 @@ func (d *local) current(id fair.ID, attempt int) *job {
 		return nil
 	}
 	return j
+}
+
+// maxSpare is how many ended jobs are kept for reuse.
+const maxSpare = 1024
+
+func (d *local) job() *job {
+	n := len(d.spare)
+	if n == 0 {
+		return new(job)
+	}
+	j := d.spare[n-1]
+	d.spare = d.spare[:n-1]
+	return j
+}
+
+// reuse keeps j, which nothing refers to any more.
+func (d *local) reuse(j *job) {
+	if len(d.spare) < maxSpare {
+		*j = job{}
+		d.spare = append(d.spare, j)
+	}
 }
 
 // forget ends j.
