@@ -76,7 +76,7 @@ func (p *Pool) start(out []Action) []Action {
 		if !p.floorDue(i) {
 			continue
 		}
-		if out = p.offer(&p.classes[i], true, out); len(out) > before {
+		if out = p.offer(&p.classes[i], byFloor, out); len(out) > before {
 			return out
 		}
 		held = true
@@ -88,7 +88,7 @@ func (p *Pool) start(out []Action) []Action {
 		if held && i < int(outcrop.ClassProvisioned) {
 			break
 		}
-		if out = p.offer(&p.classes[i], false, out); len(out) > before {
+		if out = p.offer(&p.classes[i], byRank, out); len(out) > before {
 			return out
 		}
 		held = true
@@ -106,24 +106,39 @@ func (p *Pool) floorDue(i int) bool {
 	return c.credit >= min(c.all.items[0].head().cost, p.floorBurst(i))
 }
 
-// offer starts the next request of c if an engine takes it.
-func (p *Pool) offer(c *class, floored bool, out []Action) []Action {
+// offer starts the next request of c if an engine takes it. If none does, it
+// starts the next of those that ask for optimized latency on an engine that is
+// kept from the other.
+func (p *Pool) offer(c *class, by turn, out []Action) []Action {
 	j := c.all.items[0].head()
-	e := p.choose(j, floored)
-	if e == nil && isHigh(c.rank) {
-		e, out = p.makeRoom(j, out)
-	}
-	if e != nil {
-		j.floored = floored
-		return p.dispatch(j, e, out)
+	before := len(out)
+	if out = p.place(j, by, out); len(out) > before {
+		return out
 	}
 	if most := p.mostMemory(); j.need() > most {
 		p.dequeue(j)
 		out = append(out, p.refused(j, BoundSize, float64(j.need()), float64(most)))
 		p.counts[j.Class].Refused++
 		p.end(j)
+		return out
+	}
+	if o := c.nextOptimized(); o != nil && o != j && by == byRank {
+		return p.place(o, byLatency, out)
 	}
 	return out
+}
+
+// place starts j if an engine takes it, or would without what can be aborted.
+func (p *Pool) place(j *job, by turn, out []Action) []Action {
+	e := p.choose(j, by)
+	if e == nil && isHigh(j.Class) {
+		e, out = p.makeRoom(j, by, out)
+	}
+	if e == nil {
+		return out
+	}
+	j.floored = by == byFloor
+	return p.dispatch(j, e, out)
 }
 
 // startInLane starts a short prompt of a low class in a lane: of the highest
@@ -137,7 +152,7 @@ func (p *Pool) startInLane(out []Action) []Action {
 		if !ok {
 			continue
 		}
-		j, _ := t.jobs[short].top()
+		j := t.next(short)
 		if e := p.chooseLane(j); e != nil {
 			return p.dispatch(j, e, out)
 		}
@@ -148,7 +163,7 @@ func (p *Pool) startInLane(out []Action) []Action {
 
 func (p *Pool) chooseLane(j *job) *engine {
 	for _, e := range p.engines {
-		if e.c.Lane && p.gate(e, j, false) == GateOpen {
+		if e.c.Lane && p.gate(e, j, byRank) == GateOpen {
 			return e
 		}
 	}
@@ -220,20 +235,26 @@ func (p *Pool) resume(j *job, out []Action) []Action {
 
 // makeRoom looks for an engine that would take j, of a high class, without the
 // requests of low classes that have no first token, and aborts these.
-func (p *Pool) makeRoom(j *job, out []Action) (*engine, []Action) {
+func (p *Pool) makeRoom(j *job, by turn, out []Action) (*engine, []Action) {
+	var best *engine
 	for _, e := range p.engines {
-		if !p.wouldTake(e, j) {
+		if !p.wouldTake(e, j) || p.kept(e, j, by) {
 			continue
 		}
-		for i := len(e.reading) - 1; i >= 0; i-- {
-			if p.mayAbort(e.reading[i]) {
-				out = p.resume(e.reading[i], out)
-			}
+		if best == nil || j.Optimized && e.c.Optimized && !best.c.Optimized {
+			best = e
 		}
-		e.aborted = p.now
-		return e, out
 	}
-	return nil, out
+	if best == nil {
+		return nil, out
+	}
+	for i := len(best.reading) - 1; i >= 0; i-- {
+		if p.mayAbort(best.reading[i]) {
+			out = p.resume(best.reading[i], out)
+		}
+	}
+	best.aborted = p.now
+	return best, out
 }
 
 // wouldTake reports whether the gates of e would be open for j, of a high

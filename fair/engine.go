@@ -39,16 +39,26 @@ const (
 	GateCap           // the low-class cap has no credit
 	GatePrefill       // U: prompt tokens without a first token
 	GateClear         // too few other engines are clear of prompts
+	GateKept          // kept for a request that asks for optimized latency
 )
 
 // String returns the gate's name in logs and metrics.
 func (g Gate) String() string {
-	names := [...]string{"open", "draining", "size", "lane", "sequences", "memory", "reading", "low-cap", "prefill", "clear"}
+	names := [...]string{"open", "draining", "size", "lane", "sequences", "memory", "reading", "low-cap", "prefill", "clear", "kept"}
 	if int(g) < len(names) {
 		return names[g]
 	}
 	return ""
 }
+
+// A turn is why a request is offered to the engines.
+type turn uint8
+
+const (
+	byRank    turn = iota // it is next of its class, or of the short ones
+	byFloor               // its class has saved what it costs
+	byLatency             // it asks for optimized latency and is next of these
+)
 
 // isHigh tells the classes for whose sake lower ones are held back.
 func isHigh(c outcrop.Class) bool { return c >= outcrop.ClassPriority }
@@ -66,10 +76,11 @@ func (e *engine) freshOn(j *job) int {
 
 // gate says whether e takes j now. A class whose floor is due is measured by
 // the limits of the classes above it.
-func (p *Pool) gate(e *engine, j *job, floored bool) Gate {
+func (p *Pool) gate(e *engine, j *job, by turn) Gate {
 	if g := p.fits(e, j); g != GateOpen {
 		return g
 	}
+	floored := by == byFloor
 	c := &p.config
 	factor, box, unread := c.Factor[j.Class], c.Box[j.Class], e.unread
 	if floored {
@@ -90,8 +101,46 @@ func (p *Pool) gate(e *engine, j *job, floored bool) Gate {
 		return GatePrefill
 	case low && p.keepsLanes() && !p.leavesClear(e, fresh):
 		return GateClear
+	case p.kept(e, j, by):
+		return GateKept
 	}
 	return GateOpen
+}
+
+// kept reports whether e is not for j at its turn: it is kept from j, or j is
+// offered before its rank and e is not kept from the one that is next.
+func (p *Pool) kept(e *engine, j *job, by turn) bool {
+	switch by {
+	case byFloor:
+		return false
+	case byLatency:
+		return !p.keptFrom(e, p.classes[j.Class].all.items[0].head())
+	}
+	return p.keptFrom(e, j)
+}
+
+// keptFrom reports whether e, which is marked, is kept from j, which did not
+// ask for optimized latency: a request of its class or above that did waits
+// and fits e, and j fits an engine without the mark.
+func (p *Pool) keptFrom(e *engine, j *job) bool {
+	if j.Optimized || !e.c.Optimized {
+		return false
+	}
+	for i := int(j.Class); i < outcrop.NumClasses; i++ {
+		if o := p.classes[i].nextOptimized(); o != nil && p.fits(e, o) == GateOpen {
+			return p.fitsUnmarked(j)
+		}
+	}
+	return false
+}
+
+func (p *Pool) fitsUnmarked(j *job) bool {
+	for _, e := range p.engines {
+		if !e.c.Optimized && p.fits(e, j) == GateOpen {
+			return true
+		}
+	}
+	return false
 }
 
 // keepsLanes reports whether engines are kept for short prompts and clear of
@@ -130,29 +179,39 @@ func (p *Pool) fits(e *engine, j *job) Gate {
 	return GateOpen
 }
 
-// choose returns the engine that takes j now, nil if none does.
-func (p *Pool) choose(j *job, floored bool) *engine {
+// choose returns the engine that takes j now, nil if none does. Of two that
+// are as good, it is the one without the mark.
+func (p *Pool) choose(j *job, by turn) *engine {
 	var best *engine
 	var least float64
 	for _, e := range p.engines {
-		if p.gate(e, j, floored) != GateOpen {
+		if p.gate(e, j, by) != GateOpen {
 			continue
 		}
-		if s := p.score(e, j); best == nil || s < least {
+		s := p.score(e, j)
+		if best == nil || s < least || s == least && best.c.Optimized && !e.c.Optimized {
 			best, least = e, s
 		}
 	}
 	return best
 }
 
-// score orders the engines that take j; the least is the best.
+// longestStep bounds what a step is taken to read where the true budget is not
+// known, or is larger than vLLM's default on large devices.
+const longestStep = 8192
+
+// score orders the engines that take j; the least is the best. If j asks for
+// optimized latency, there is a step more to read where it would not have it.
 func (p *Pool) score(e *engine, j *job) float64 {
-	fresh := e.freshOn(j)
+	fresh, more := e.freshOn(j), 0
+	if j.Optimized && !e.c.Optimized {
+		more = min(e.c.StepBudget, longestStep)
+	}
 	load := float64(e.kv) / float64(e.c.KVTokens)
 	if isHigh(j.Class) {
-		return p.untilFirst(e, fresh) + load/e.c.DecodeRate
+		return p.untilFirst(e, fresh) + load/e.c.DecodeRate + float64(more)/e.c.PrefillRate
 	}
-	return float64(fresh+e.unread)/float64(e.c.StepBudget) + load
+	return float64(fresh+e.unread+more)/float64(e.c.StepBudget) + load
 }
 
 // untilFirst is the time, in seconds, until e sends the first token of a

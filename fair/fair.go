@@ -65,6 +65,9 @@ type Request struct {
 	// if it has none. Requests of a tenant start in the order of deadlines.
 	Deadline time.Duration
 	Prefix   uint64 // hash of the beginning of the prompt; 0 if unknown
+	// Optimized asks for an engine that is marked Optimized; any other serves
+	// it too, if that is sooner.
+	Optimized bool
 }
 
 // A Capacity says what an engine can do.
@@ -77,6 +80,9 @@ type Capacity struct {
 	// Lane makes the engine a lane for short prompts: lower classes may send
 	// it nothing longer than Config.LaneTokens, while enough engines stand.
 	Lane bool
+	// Optimized marks the engine for requests that ask for optimized latency:
+	// it is kept for them while one waits and engines without the mark stand.
+	Optimized bool
 	// Priorities tells that the engine orders its own queue by priority.
 	Priorities bool
 }

@@ -119,7 +119,36 @@ func (b *book) dispatch(t *rapid.T, a fair.Action, e *entry) {
 	if a.Wait != b.now-e.came {
 		t.Fatalf("%+v came at %v, now %v", a, e.came, b.now)
 	}
+	if m.Optimized && !e.Optimized && b.config.Floor[e.Class] == 0 && b.kept(m, e) {
+		t.Fatalf("%+v of %+v to an engine that is kept", a, e.Request)
+	}
+	if e.Optimized {
+		b.seen[map[bool]string{true: "optimized", false: "optimized elsewhere"}[m.Optimized]]++
+	}
 	e.engine, e.output = a.Engine, 0
+}
+
+// kept reports whether m, which is marked, is surely kept from e: e fits an
+// engine without the mark, no lane plays a part, and each request of a class
+// that waits for optimized latency fits m.
+func (b *book) kept(m *machine, e *entry) bool {
+	elsewhere := false
+	for _, o := range b.engines {
+		elsewhere = elsewhere || !o.Optimized && !o.draining && !o.Lane && e.Prompt+e.Output <= o.KVTokens
+	}
+	for class := e.Class; elsewhere && !m.Lane && class < outcrop.NumClasses; class++ {
+		waiting, fitting := 0, 0
+		for _, o := range b.live {
+			if o.Class == class && o.Optimized && o.engine == nowhere {
+				waiting++
+				fitting += map[bool]int{true: 1}[o.Prompt+o.Output <= m.KVTokens]
+			}
+		}
+		if waiting > 0 && waiting == fitting {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *book) lost(t *rapid.T, a fair.Action, e *entry) {
@@ -167,6 +196,12 @@ func (b *book) check(t *rapid.T) {
 	if queued+flying != len(b.live) {
 		t.Fatalf("%d queued, %d on engines; %d in the book", queued, flying, len(b.live))
 	}
+	for id := range b.live {
+		x, _ := b.pool.Explain(id)
+		for _, g := range x.Gates {
+			b.seen["gate "+g.Gate.String()]++
+		}
+	}
 	for _, e := range s.Engines {
 		n, kv, unread := b.load(e.ID)
 		if e.Sequences != n || e.KV != kv || e.Unread != unread {
@@ -185,6 +220,8 @@ func (b *book) submit(t *rapid.T) {
 		Prompt: rapid.IntRange(1, 120).Draw(t, "prompt"),
 		Cached: rapid.SampledFrom([]int{0, 0, 10, 500}).Draw(t, "cached"),
 		Output: rapid.IntRange(0, 60).Draw(t, "output"),
+
+		Optimized: rapid.IntRange(0, 2).Draw(t, "optimized") == 0,
 	}
 	if rapid.IntRange(0, 3).Draw(t, "bounded") == 0 {
 		r.MaxWait = time.Duration(rapid.IntRange(1, 3000).Draw(t, "max wait")) * time.Millisecond
@@ -251,6 +288,7 @@ func (b *book) up(t *rapid.T) {
 		PrefillRate: float64(rapid.IntRange(10, 1000).Draw(t, "prefill")),
 		DecodeRate:  10,
 		Lane:        rapid.IntRange(0, 3).Draw(t, "lane") == 0,
+		Optimized:   rapid.IntRange(0, 2).Draw(t, "marked") == 0,
 	}}
 	b.engines[id], b.had = m, true
 	b.take(t, b.pool.Up(b.now, id, m.Capacity, nil))
@@ -284,7 +322,7 @@ func anyConfig(t *rapid.T) fair.Config {
 }
 
 // Whatever happens in whatever order: each request ends once, the gates are
-// never exceeded, no engine is idle beside a request that it would take,
+// never exceeded, marked engines are kept, no engine is idle beside a request that it would take,
 // provisioned requests are not refused for load, and in the end nothing is
 // left.
 func TestNothingIsLostOrDuplicated(t *testing.T) {
@@ -351,7 +389,7 @@ func TestNothingIsLostOrDuplicated(t *testing.T) {
 	})
 	for _, what := range []string{
 		"dispatch", "resume", "requeue", "lost", "refuse wait", "refuse deadline", "refuse queue",
-		"refuse tenant-queue", "refuse size", "refuse engines",
+		"refuse tenant-queue", "refuse size", "refuse engines", "optimized", "optimized elsewhere", "gate kept",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("no run saw %q: the runs prove nothing about it (%v)", what, seen)

@@ -59,20 +59,24 @@ type tenant struct {
 	name   string
 	weight float64
 	served float64 // the virtual counter: service received over weight
-	jobs   [2]heap[*job]
+	jobs   [kinds]heap[*job]
 	queued int
 	cost   Service // of what is queued
 	flying int     // requests on engines
-	places [3]int  // in class.all, class.short and class.idle
+	places [4]int  // in class.all, class.short, class.optimized and class.idle
 }
 
+// The kinds of requests for which a tenant has queues of their own: the sum of
+// what holds of them.
 const (
-	long  = 0
-	short = 1
+	every     = 0
+	short     = 1 // a lane takes it
+	optimized = 2 // it asks for optimized latency
+	kinds     = 4
 )
 
 func newTenant(name string, served float64) *tenant {
-	t := &tenant{name: name, weight: 1, served: served, places: [3]int{-1, -1, -1}}
+	t := &tenant{name: name, weight: 1, served: served, places: [4]int{-1, -1, -1, -1}}
 	for i := range t.jobs {
 		t.jobs[i] = heap[*job]{before: (*job).before, place: func(j *job) *int { return &j.at }}
 	}
@@ -80,13 +84,19 @@ func newTenant(name string, served float64) *tenant {
 }
 
 // head returns the request that t starts next; there must be one.
-func (t *tenant) head() *job {
-	a, hasLong := t.jobs[long].top()
-	b, hasShort := t.jobs[short].top()
-	if !hasLong || hasShort && b.before(a) {
-		return b
+func (t *tenant) head() *job { return t.next(every) }
+
+// next returns the request of that kind that t starts next, nil if none waits.
+func (t *tenant) next(kind int) (first *job) {
+	for k := range t.jobs {
+		if k&kind != kind {
+			continue
+		}
+		if j, ok := t.jobs[k].top(); ok && (first == nil || j.before(first)) {
+			first = j
+		}
 	}
-	return a
+	return first
 }
 
 func (t *tenant) before(o *tenant) bool {
@@ -98,23 +108,24 @@ func (t *tenant) before(o *tenant) bool {
 
 // A class holds the tenants that have requests of one class.
 type class struct {
-	rank    outcrop.Class
-	tenants map[string]*tenant
-	all     heap[*tenant] // those that wait
-	short   heap[*tenant] // those that wait with a short prompt
-	idle    heap[*tenant] // those without any request
-	virtual float64       // the counter that a newcomer gets
-	queued  int
-	flying  int
-	cost    Service // of what is queued
-	weight  float64 // of the tenants that wait
-	drained meter
-	credit  Service // of the floor
+	rank      outcrop.Class
+	tenants   map[string]*tenant
+	all       heap[*tenant] // those that wait
+	short     heap[*tenant] // those that wait with a short prompt
+	optimized heap[*tenant] // those that wait for optimized latency
+	idle      heap[*tenant] // those without any request
+	virtual   float64       // the counter that a newcomer gets
+	queued    int
+	flying    int
+	cost      Service // of what is queued
+	weight    float64 // of the tenants that wait
+	drained   meter
+	credit    Service // of the floor
 }
 
 func (c *class) init(rank outcrop.Class) {
 	c.rank, c.tenants = rank, map[string]*tenant{}
-	for i, h := range []*heap[*tenant]{&c.all, &c.short, &c.idle} {
+	for i, h := range []*heap[*tenant]{&c.all, &c.short, &c.optimized, &c.idle} {
 		*h = heap[*tenant]{before: (*tenant).before, place: func(t *tenant) *int { return &t.places[i] }}
 	}
 }
@@ -154,16 +165,31 @@ func (c *class) add(j *job) {
 		c.weight += t.weight
 		c.all.push(t)
 	}
-	if j.short && t.places[short] < 0 {
+	if j.short && t.places[1] < 0 {
 		c.short.push(t)
+	}
+	if j.Optimized && t.places[2] < 0 {
+		c.optimized.push(t)
 	}
 }
 
-func kind(j *job) int {
+func kind(j *job) (k int) {
 	if j.short {
-		return short
+		k |= short
 	}
-	return long
+	if j.Optimized {
+		k |= optimized
+	}
+	return k
+}
+
+// nextOptimized returns the request that asks for optimized latency and is
+// next of these, nil if none waits.
+func (c *class) nextOptimized() *job {
+	if t, ok := c.optimized.top(); ok {
+		return t.next(optimized)
+	}
+	return nil
 }
 
 // take removes j from the queue.
@@ -175,8 +201,11 @@ func (c *class) take(j *job) {
 	t.cost -= j.cost
 	c.queued--
 	c.cost -= j.cost
-	if t.jobs[short].len() == 0 {
+	if j.short && t.next(short) == nil {
 		c.short.remove(t)
+	}
+	if j.Optimized && t.next(optimized) == nil {
+		c.optimized.remove(t)
 	}
 	if t.queued == 0 {
 		t.cost = 0
@@ -193,17 +222,20 @@ func (c *class) charge(t *tenant, s Service) {
 	t.served += float64(s) / t.weight
 	c.all.fix(t)
 	c.short.fix(t)
+	c.optimized.fix(t)
 	c.idle.fix(t)
 }
 
-// leads reports whether t is next, of all that wait or of those with short
-// prompts.
-func (c *class) leads(t *tenant) bool { return t.places[0] == 0 || t.places[1] == 0 }
+// leads reports whether t is next, of all that wait, of those with short
+// prompts, or of those that wait for optimized latency.
+func (c *class) leads(t *tenant) bool {
+	return t.places[0] == 0 || t.places[1] == 0 || t.places[2] == 0
+}
 
 // rest lets go of tenants whose counters say nothing any more, after t may
 // have lost its last request.
 func (c *class) rest(t *tenant) {
-	if t.queued == 0 && t.flying == 0 && t.places[2] < 0 {
+	if t.queued == 0 && t.flying == 0 && t.places[3] < 0 {
 		c.idle.push(t)
 	}
 	for {

@@ -113,9 +113,12 @@ func (p *Pool) Explain(id ID) (x Explanation, ok bool) {
 		}
 	}
 	x.Next = p.classes[j.Class].all.items[0].head() == j
-	floored := x.Next && p.floorDue(int(j.Class))
+	by := byRank
+	if x.Next && p.floorDue(int(j.Class)) {
+		by = byFloor
+	}
 	for _, e := range p.engines {
-		x.Gates = append(x.Gates, EngineGate{e.id, p.gate(e, j, floored)})
+		x.Gates = append(x.Gates, EngineGate{e.id, p.gate(e, j, by)})
 	}
 	return x, true
 }
@@ -165,20 +168,28 @@ func (p *Pool) checkQueues() error {
 }
 
 func (c *class) check() error {
-	queued, flying, waiting, shorts, idle := 0, 0, 0, 0, 0
+	queued, flying := 0, 0
+	var want [4]int // lengths of the heaps
 	for _, t := range c.tenants {
-		if t.jobs[long].len()+t.jobs[short].len() != t.queued {
-			return fmt.Errorf("tenant %q queues %d", t.name, t.queued)
+		n := 0
+		for k := range t.jobs {
+			n += t.jobs[k].len()
+		}
+		if n != t.queued {
+			return fmt.Errorf("tenant %q queues %d of %d", t.name, n, t.queued)
 		}
 		queued += t.queued
 		flying += t.flying
-		waiting += number(t.queued > 0)
-		shorts += number(t.jobs[short].len() > 0)
-		idle += number(t.queued+t.flying == 0)
+		want[0] += number(t.queued > 0)
+		want[1] += number(t.next(short) != nil)
+		want[2] += number(t.next(optimized) != nil)
+		want[3] += number(t.queued+t.flying == 0)
 	}
-	if queued != c.queued || flying != c.flying || waiting != c.all.len() || shorts != c.short.len() || idle != c.idle.len() {
-		return fmt.Errorf("tenants hold %d queued of %d, %d flying of %d; heaps of %d, %d, %d for %d, %d, %d",
-			queued, c.queued, flying, c.flying, c.all.len(), c.short.len(), c.idle.len(), waiting, shorts, idle)
+	if queued != c.queued || flying != c.flying {
+		return fmt.Errorf("tenants hold %d queued of %d, %d flying of %d", queued, c.queued, flying, c.flying)
+	}
+	if have := [4]int{c.all.len(), c.short.len(), c.optimized.len(), c.idle.len()}; have != want {
+		return fmt.Errorf("heaps of %v tenants for %v", have, want)
 	}
 	if (queued == 0) != (c.cost == 0) || c.cost < 0 {
 		return fmt.Errorf("cost %v of %d requests", c.cost, queued)
@@ -240,15 +251,23 @@ func (p *Pool) checkExpiry() error {
 }
 
 // checkIdle looks for an engine whose gate is open for the request that is
-// next, in its own class or in the lane.
+// next of its class, or next of those that ask for optimized latency.
 func (p *Pool) checkIdle() error {
 	for i := outcrop.NumClasses - 1; i >= 0; i-- {
 		c := &p.classes[i]
 		if c.queued == 0 {
 			continue
 		}
-		if e := p.choose(c.all.items[0].head(), false); e != nil && p.first(i) {
+		if !p.first(i) {
+			continue
+		}
+		if e := p.choose(c.all.items[0].head(), byRank); e != nil {
 			return fmt.Errorf("engine %d is open for class %v, which waits", e.id, c.rank)
+		}
+		if j := c.nextOptimized(); j != nil {
+			if e := p.choose(j, byLatency); e != nil {
+				return fmt.Errorf("engine %d is open for optimized latency in class %v, which waits", e.id, c.rank)
+			}
 		}
 	}
 	return nil
