@@ -66,6 +66,10 @@ type Request struct {
 	// for those behind it.
 	Class    Class
 	Estimate Estimate
+	// Priority is the place in the engine's own queue, the lower first. It is
+	// set by the scheduler, for engines that order by priority; elsewhere it is
+	// 0, which is also the first.
+	Priority int
 	// Hints say what was put in where the caller left out what AWS requires;
 	// they go to the log.
 	Hints []string

@@ -48,7 +48,9 @@ type Engine struct {
 	Name  string // unique in the pool
 	Model outcrop.Model
 	// Capacity is what the engine is thought to be able to do; see Of and
-	// Unknown. MaxSeqs is the most that it is ever given at a time.
+	// Unknown. MaxSeqs is the most that it is ever given at a time. Its marks,
+	// which neither of these sets, are kept as they are: Lane, Optimized, and
+	// Priorities, with which the engine gets Request.Priority.
 	Capacity fair.Capacity
 	// Fixed keeps the rates of Capacity as they are. Otherwise they are where
 	// the estimate begins.

@@ -55,6 +55,7 @@ type fate struct {
 	kind    fateKind
 	attempt int           // with granted: its number, from 1
 	engine  *Engine       // with granted
+	hint    int           // with granted: the priority for engines that take one
 	queued  time.Duration // with all but waiting: in the queue so far
 	refusal fair.Action   // with refused
 	later   bool          // with refused for size: there is an engine for it, which does not stand

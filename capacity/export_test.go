@@ -27,3 +27,12 @@ func Prefix(req *outcrop.Request) uint64 { return prefix(req) }
 
 // Prefixes is how many prefixes are remembered.
 func (p *Pool) Prefixes() int { return len(p.caches.read) }
+
+// Served is the counter of a tenant: what it was charged, over its weight.
+func (p *Pool) Served(c outcrop.Class, tenant string) float64 {
+	d := p.local
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	served, _ := d.pool.Served(c, tenant)
+	return served
+}

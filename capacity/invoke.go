@@ -10,8 +10,10 @@ import (
 	"github.com/outcrop/outcrop/fair"
 )
 
-// Invoke implements outcrop.Model. Request.Class, Estimate and Unit say how the
-// request is scheduled. It waits until the scheduler gives it an engine; an
+// Invoke implements outcrop.Model. Request.Class, Estimate, Unit and Latency say
+// how the request is scheduled. Engines that take priorities get a copy with
+// Priority set. Receipt.Latency says optimized if that was asked for and the
+// engine that served is marked for it. It waits until the scheduler gives it an engine; an
 // engine that is unavailable or throttles before it has sent a token costs a
 // try, and so does a request of a higher class that takes the engine before
 // then. After that there is no second try.
@@ -53,7 +55,7 @@ func (p *Pool) free(v *invocation) {
 type invocation struct {
 	pool    *Pool
 	req     *outcrop.Request
-	copied  outcrop.Request // that asks for a stream
+	copied  outcrop.Request // with what the engine is asked beyond the caller
 	id      fair.ID
 	began   time.Time
 	waits   time.Time // since when it waits
@@ -109,7 +111,7 @@ func (v *invocation) attempt(ctx context.Context, f fate) (again bool, err error
 	}
 	v.sink.attempt, v.sink.held = f.attempt, false
 	launched := time.Now()
-	receipt, err := f.engine.Model.Invoke(running, v.request(f.engine), &v.sink)
+	receipt, err := f.engine.Model.Invoke(running, v.request(f), &v.sink)
 	v.ticket.ended()
 	v.waits = time.Now()
 	v.keep(f, receipt, launched)
@@ -118,17 +120,26 @@ func (v *invocation) attempt(ctx context.Context, f fate) (again bool, err error
 }
 
 // request is what the engine gets.
-func (v *invocation) request(e *Engine) *outcrop.Request {
-	if !e.Stream || v.req.Streaming || v.req.Conversation == nil {
+func (v *invocation) request(f fate) *outcrop.Request {
+	e := f.engine
+	stream := e.Stream && !v.req.Streaming && v.req.Conversation != nil
+	if !stream && !e.Capacity.Priorities {
 		return v.req
 	}
 	v.copied = *v.req
-	v.copied.Streaming = true
+	v.copied.Streaming = stream || v.req.Streaming
+	if e.Capacity.Priorities {
+		v.copied.Priority = f.hint
+	}
 	return &v.copied
 }
 
-// keep makes the engine's receipt that of the invocation.
+// keep makes the engine's receipt that of the invocation. An engine that says
+// at which latency it served knows better than its mark.
 func (v *invocation) keep(f fate, r outcrop.Receipt, launched time.Time) {
+	if r.Latency == "" && v.sink.sent && v.order.Optimized && f.engine.Capacity.Optimized {
+		r.Latency = outcrop.LatencyOptimized
+	}
 	r.Class, r.Scheduled, r.Queued = v.req.Class, true, f.queued
 	r.Attempts = v.receipt.Attempts + 1
 	if r.FirstToken > 0 {

@@ -275,7 +275,7 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 		}
 		switch a.Kind {
 		case fair.Dispatch:
-			d.grant(now, j, d.engine(a.Engine))
+			d.grant(now, j, a)
 		case fair.AbortAndResume, fair.Requeue:
 			j.engine.unload(j)
 			d.again(now, j)
@@ -302,12 +302,13 @@ func (d *local) again(now time.Duration, j *job) {
 	d.pool.Abort(now, j.ID, nil) // no engine stands, so that nothing follows
 }
 
-func (d *local) grant(now time.Duration, j *job, e *engine) {
+func (d *local) grant(now time.Duration, j *job, a fair.Action) {
+	e := d.engine(a.Engine)
 	j.attempt++
 	j.queued += now - j.since
 	j.since, j.took, j.tokens = now, 0, 0
 	e.load(j)
-	j.ticket.tell(fate{kind: granted, attempt: j.attempt, engine: e.Engine, queued: j.queued})
+	j.ticket.tell(fate{kind: granted, attempt: j.attempt, engine: e.Engine, hint: a.Priority, queued: j.queued})
 }
 
 func (d *local) refuse(now time.Duration, j *job, a fair.Action) {
