@@ -11,7 +11,7 @@ import (
 // that the request has already is refused and not silently preferred or
 // dropped: two members of one name mean different things to different
 // parsers.
-func appendExtra(dst []byte, c *outcrop.Conversation) ([]byte, error) {
+func appendExtra(dst []byte, c *outcrop.Conversation, o Options) ([]byte, error) {
 	if len(c.Extra) == 0 || string(c.Extra) == "null" {
 		return dst, nil
 	}
@@ -33,7 +33,7 @@ func appendExtra(dst []byte, c *outcrop.Conversation) ([]byte, error) {
 			return dst, errExtra()
 		}
 		seen[name] = true
-		if taken(name, c) {
+		if taken(name, c) || o.Priorities && name == "priority" {
 			return dst, outcrop.Invalid("The additional field " + name + " conflicts with a field of the request. Remove it and try again.")
 		}
 		value, ok := s.Value()

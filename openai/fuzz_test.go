@@ -124,11 +124,15 @@ func FuzzDecodeRequest(f *testing.F) {
 func FuzzAppendNative(f *testing.F) {
 	seed(f, "exchange", "body")
 	f.Add([]byte(`{"stream":true , "a":[1], "model":"x","stream_options":{}}`))
+	f.Add([]byte(`{"a":1,"Priorit\u0079":-9 , "b":2}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		out, err := openai.AppendNative(nil, body, openai.Options{Model: "m", Stream: true})
 		modelled(t, err, outcrop.CodeValidation)
 		if err == nil {
 			sameButForOurs(t, body, out)
+			if ranked, err := openai.AppendNative(nil, body, openai.Options{Priorities: true}); err == nil {
+				sameButForOurs(t, body, ranked, "priority")
+			}
 		} else if jsonscan.Valid(body) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) && !strings.Contains(err.Error(), "duplicate") {
 			t.Fatalf("%s: %v", body, err)
 		}

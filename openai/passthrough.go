@@ -10,20 +10,22 @@ import (
 
 // AppendNative appends a caller's chat completion body to dst as the request
 // for an engine: its members as they are, byte for byte, but with the engine's
-// model, and with stream and stream_options as o has it. The body must be a
-// JSON object in which none of these three members stands twice; otherwise
-// the error is a ValidationException and dst comes back at its old length.
+// model, and with stream and stream_options as o has it. So with priority, if
+// the engine takes it: a caller could move before all others otherwise, and
+// one who says nothing would. The body must be a JSON object in which none of
+// these members stands twice; otherwise the error is a ValidationException and
+// dst comes back at its old length.
 func AppendNative(dst, body []byte, o Options) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, `{"model":"`...)
 	dst = outcrop.AppendQuote(dst, o.Model)
 	dst = append(dst, '"')
-	dst = appendStream(dst, o)
+	dst = appendOptions(dst, o)
 	s := jsonscan.Scanner{B: body}
 	if !s.Eat('{') {
 		return dst[:start], jsonbody.NoObject()
 	}
-	var ours replaced
+	ours := replaced{priorities: o.Priorities}
 	from := -1 // of the run of members that goes over in one piece
 	for n := 0; ; {
 		s.Space()
@@ -68,8 +70,10 @@ func appendRun(dst, run []byte) []byte {
 
 // replaced tells the members that are not the caller's to choose.
 type replaced struct {
-	model, stream, options bool
-	twice                  string // the one that was there already
+	model, stream, options, priority bool
+
+	priorities bool   // priority is one of them
+	twice      string // the one that was there already
 }
 
 // has reports whether the raw key is one of them, however it is escaped and in
@@ -98,11 +102,17 @@ func (r *replaced) member(key []byte) (seen *bool, name string) {
 		return &r.stream, "stream"
 	case bytes.EqualFold(key, keyStreamOptions):
 		return &r.options, "stream_options"
+	case r.priorities && bytes.EqualFold(key, keyPriority):
+		return &r.priority, "priority"
 	}
 	return nil, ""
 }
 
-var keyModel, keyStream, keyStreamOptions = []byte("model"), []byte("stream"), []byte("stream_options")
+var (
+	keyModel, keyStream = []byte("model"), []byte("stream")
+	keyStreamOptions    = []byte("stream_options")
+	keyPriority         = []byte("priority")
+)
 
 // A Native is what metering needs to know of an answer, or of one chunk of
 // it, that goes to the caller untouched.

@@ -3,6 +3,7 @@ package openai_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 func TestNativeBodiesPassByteForByte(t *testing.T) {
 	unary, stream := openai.Options{Model: "e"}, openai.Options{Model: "e", Stream: true}
+	ranked := openai.Options{Model: "e", Priorities: true, Priority: 100}
 	for _, c := range []struct {
 		body string
 		o    openai.Options
@@ -29,6 +31,10 @@ func TestNativeBodiesPassByteForByte(t *testing.T) {
 		{`{"a":1,"stream":false,"b":2,"stream_options":null}`, stream, `{"model":"e","stream":true,"stream_options":{"include_usage":true},"a":1,"b":2}`},
 		{`{"a":1,"a":2}`, unary, `{"model":"e","a":1,"a":2}`}, // not ours to judge
 		{`{"a":1}`, openai.Options{Model: "e", Stream: true, NoStreamOptions: true}, `{"model":"e","stream":true,"a":1}`},
+		{`{"a":1,"priority":-9}`, unary, `{"model":"e","a":1,"priority":-9}`},
+		{`{"a":1}`, ranked, `{"model":"e","priority":100,"a":1}`},
+		{`{"priority":-9,"a":1}`, ranked, `{"model":"e","priority":100,"a":1}`},
+		{`{"a":1,"Priorit\u0079":-9,"b":2}`, ranked, `{"model":"e","priority":100,"a":1,"b":2}`},
 	} {
 		got, err := openai.AppendNative([]byte("kept"), []byte(c.body), c.o)
 		if err != nil || string(got) != "kept"+c.want {
@@ -65,6 +71,16 @@ func TestNoSpellingChoosesTheModel(t *testing.T) {
 		if _, err := openai.AppendNative(nil, []byte(`{"model":"a","`+name+`":"b"}`), openai.Options{}); !errors.Is(err, outcrop.CodeValidation) {
 			t.Errorf("%s twice: error %v", name, err)
 		}
+	}
+}
+
+func TestAPriorityTwiceIsRefusedWhereItIsOurs(t *testing.T) {
+	body := []byte(`{"priority":1,"Priority":2}`)
+	if _, err := openai.AppendNative(nil, body, openai.Options{Priorities: true}); !errors.Is(err, outcrop.CodeValidation) {
+		t.Errorf("error %v", err)
+	}
+	if got, err := openai.AppendNative(nil, body, openai.Options{}); err != nil || string(got) != `{"model":"","priority":1,"Priority":2}` {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 
@@ -107,13 +123,14 @@ func TestNativeAnswersThatAreBrokenAreErrors(t *testing.T) {
 	}
 }
 
-// sameButForOurs compares two objects, the three members that AppendNative
-// replaces aside.
-func sameButForOurs(t *testing.T, body, native []byte) {
+// sameButForOurs compares two objects, the members that AppendNative replaces
+// aside: always these three, and more.
+func sameButForOurs(t *testing.T, body, native []byte, more ...string) {
 	if !jsonscan.Valid(native) {
 		t.Fatalf("not JSON: %s", native)
 	}
-	got, want := withoutOurs(t, native), withoutOurs(t, body)
+	ours := append([]string{"model", "stream", "stream_options"}, more...)
+	got, want := without(t, native, ours), without(t, body, ours)
 	if len(got) != len(want) {
 		t.Fatalf("%s\nbecame %s", body, native)
 	}
@@ -124,7 +141,7 @@ func sameButForOurs(t *testing.T, body, native []byte) {
 	}
 }
 
-func withoutOurs(t *testing.T, body []byte) (members []string) {
+func without(t *testing.T, body []byte, ours []string) (members []string) {
 	s := jsonscan.Scanner{B: body}
 	s.Eat('{')
 	for n := 0; ; {
@@ -136,9 +153,7 @@ func withoutOurs(t *testing.T, body []byte) (members []string) {
 			return members
 		}
 		value, _ := s.Value()
-		switch name := outcrop.Text(key).String(); strings.ToLower(strings.ToUpper(name)) {
-		case "model", "stream", "stream_options":
-		default:
+		if name := outcrop.Text(key).String(); !slices.Contains(ours, strings.ToLower(strings.ToUpper(name))) {
 			members = append(members, string(key)+":"+string(value))
 		}
 	}

@@ -24,6 +24,11 @@ type Options struct {
 	NoStreamOptions bool
 	// NoStrict leaves out the member strict of tools and response formats.
 	NoStrict bool
+	// Priorities sends Priority, as vLLM takes it with its scheduling policy
+	// "priority": the lower is served first. Others answer 400 or 422 to the
+	// member. The caller cannot choose it then.
+	Priorities bool
+	Priority   int
 }
 
 // AppendRequest appends the chat completion request for c to dst.
@@ -45,7 +50,7 @@ func AppendRequest(dst []byte, c *outcrop.Conversation, o Options) ([]byte, erro
 	dst = append(dst, `{"model":"`...)
 	dst = outcrop.AppendQuote(dst, o.Model)
 	dst = append(dst, '"')
-	dst = appendStream(dst, o)
+	dst = appendOptions(dst, o)
 	dst = appendInference(dst, &c.Inference, o)
 	dst, err := appendMessages(dst, c, o)
 	if err != nil {
@@ -53,22 +58,27 @@ func AppendRequest(dst []byte, c *outcrop.Conversation, o Options) ([]byte, erro
 	}
 	dst = appendTools(dst, c, o)
 	dst = appendFormat(dst, c.Format, o)
-	dst, err = appendExtra(dst, c)
+	dst, err = appendExtra(dst, c, o)
 	if err != nil {
 		return dst[:start], err
 	}
 	return append(dst, '}'), nil
 }
 
-func appendStream(dst []byte, o Options) []byte {
-	if !o.Stream {
-		return dst
+// appendOptions appends the members that are ours to choose, whatever the
+// caller's body says.
+func appendOptions(dst []byte, o Options) []byte {
+	if o.Stream {
+		dst = append(dst, `,"stream":true`...)
 	}
-	dst = append(dst, `,"stream":true`...)
-	if o.NoStreamOptions {
-		return dst
+	if o.Stream && !o.NoStreamOptions {
+		dst = append(dst, `,"stream_options":{"include_usage":true}`...)
 	}
-	return append(dst, `,"stream_options":{"include_usage":true}`...)
+	if o.Priorities {
+		dst = append(dst, `,"priority":`...)
+		dst = strconv.AppendInt(dst, int64(o.Priority), 10)
+	}
+	return dst
 }
 
 func appendInference(dst []byte, in *outcrop.Inference, o Options) []byte {

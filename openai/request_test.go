@@ -83,6 +83,19 @@ func TestExtraFieldsCannotOverrideTheRequest(t *testing.T) {
 	}
 }
 
+func TestExtraFieldsChooseNoPriorityWhereItIsOurs(t *testing.T) {
+	for _, extra := range []string{`{"priority":-9}`, `{"Priority":-9}`, `{"priorit\u0079":-9}`} {
+		c := hello()
+		c.Extra = outcrop.JSON(extra)
+		if got, err := openai.AppendRequest(nil, c, openai.Options{Priorities: true}); !errors.Is(err, outcrop.CodeValidation) {
+			t.Errorf("%s: got %s, error %v", extra, got, err)
+		}
+		if _, err := openai.AppendRequest(nil, c, openai.Options{}); err != nil {
+			t.Errorf("%s, to an engine without priorities of ours: %v", extra, err)
+		}
+	}
+}
+
 func TestImageWithoutBytesIsRefused(t *testing.T) {
 	c := hello()
 	c.Messages[0].Content = append(c.Messages[0].Content, outcrop.Block{Kind: outcrop.BlockImage, Media: &outcrop.Media{Format: "png"}})

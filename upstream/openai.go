@@ -22,7 +22,8 @@ type OpenAIConfig struct {
 	Server
 	Model string // its name at the engine
 	Key   Secret // sent as a bearer token; may be empty
-	// Quirks of the engine; Model and Stream are set for each request.
+	// Quirks of the engine; Model, Stream and Priority are set for each
+	// request. With Priorities the engine is sent Request.Priority.
 	Quirks openai.Options
 	// Tokenizer says that the engine counts tokens at /tokenize, as vLLM and
 	// llama.cpp do.
@@ -71,7 +72,7 @@ func (e *OpenAI) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.S
 	defer func() { x.clear(); e.exchanges.Put(x) }()
 	x.start(e.hosts, req, out)
 	o := e.options
-	o.Stream = req.Streaming
+	o.Stream, o.Priority = req.Streaming, req.Priority
 	var err error
 	if x.body, err = appendOpenAI(x.body, req, o); err != nil {
 		return x.receipt, err
@@ -105,7 +106,9 @@ func (e *OpenAI) CountTokens(ctx context.Context, req *outcrop.Request) (int, er
 	if e.tokenize == "" {
 		return estimate(req), nil
 	}
-	body, err := appendOpenAI(nil, req, e.options)
+	o := e.options
+	o.Priorities = false // it is no place in the queue that is asked for
+	body, err := appendOpenAI(nil, req, o)
 	if err != nil {
 		return 0, err
 	}
