@@ -112,7 +112,7 @@ func (s *session) pause(d time.Duration) error {
 // answer has the engine work on a and sends it as the tokens come.
 func (s *session) answer(p *prompt, a *answer) error {
 	call, err := s.e.machine.begin(step.Sequence{
-		Prompt: p.tokens, Output: max(1, a.tokens), Priority: priority(s.req.Tier), Blocks: p.blocks,
+		Prompt: p.tokens, Output: max(1, a.tokens), Priority: priority(s.req), Blocks: p.blocks,
 	})
 	if err != nil {
 		return outcrop.Invalid(fmt.Sprintf("Input is too long for the simulated engine, whose memory holds %d tokens.",
@@ -135,9 +135,13 @@ func (s *session) answer(p *prompt, a *answer) error {
 	return s.stop(a)
 }
 
-// priority orders the service tiers; the lower is served first.
-func priority(t outcrop.ServiceTier) int {
-	switch t {
+// priority is the place in the queue; the lower is served first. It is the
+// request's own if it has one, otherwise its service tier decides.
+func priority(req *outcrop.Request) int {
+	if req.Priority != 0 {
+		return req.Priority
+	}
+	switch req.Tier {
 	case outcrop.TierReserved:
 		return -20
 	case outcrop.TierPriority:

@@ -61,7 +61,8 @@ type Handler struct {
 //	GET  /health, /ping, /version, /metrics
 //
 // It has no authentication of its own. A request without a model goes to the
-// first. Handlers end when the request's context does.
+// first. Bodies may have vLLM's priority: the lower is served first. Handlers
+// end when the request's context does.
 func NewHandler(models []Model) *Handler {
 	h := &Handler{mux: http.NewServeMux(), started: time.Now()}
 	for _, m := range models {

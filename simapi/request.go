@@ -33,6 +33,7 @@ type common struct {
 	Metadata  map[string]any `json:"metadata"`
 	IgnoreEOS bool           `json:"ignore_eos"`
 	Tier      string         `json:"service_tier"`
+	Priority  int            `json:"priority"`
 }
 
 // parse reads what is common to all bodies.
@@ -62,7 +63,7 @@ func (c *common) request(m *Model, r *http.Request, conversation *outcrop.Conver
 		ID: strconv.FormatUint(requests.Add(1), 36), Operation: outcrop.OpInvokeModel,
 		Principal: &outcrop.Principal{KeyID: "none", Account: account},
 		ModelID:   m.Name, Card: m.Card, Received: time.Now(), Streaming: c.Stream,
-		Conversation: conversation, Metadata: c.metadata(r.Header),
+		Conversation: conversation, Metadata: c.metadata(r.Header), Priority: c.Priority,
 	}
 	if id := r.Header.Get("X-Request-Id"); id != "" && len(id) <= 128 {
 		req.ID = id

@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -195,6 +197,36 @@ func TestACutStreamHasNoEndMarker(t *testing.T) {
 		`{"messages":[{"role":"user","content":"Hi"}]}`, "X-Outcrop-Fault", "stream_cut:3"); err == nil {
 		t.Error("a unary answer that is to break off arrives")
 	}
+}
+
+func TestPrioritiesOrderTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.ConstantsFor(nil)
+		c.MaxSeqs = 1
+		h := simapi.NewHandler([]simapi.Model{simapi.Simulated("slow", sim.Config{Speed: 1, Constants: c})})
+		var mu sync.Mutex
+		var order []string
+		var all sync.WaitGroup
+		for _, member := range []string{``, `"priority":100,`, `"priority":20,`, `"service_tier":"flex",`, `"priority":0,`, `"priority":-1,`} {
+			all.Go(func() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest("POST", "/v1/chat/completions",
+					strings.NewReader(`{`+member+`"messages":[{"role":"user","content":"Hi"}]}`)))
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, member)
+				if w.Code != 200 {
+					t.Errorf("%s: %s", member, w.Body)
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		all.Wait()
+		want := []string{``, `"priority":-1,`, `"priority":0,`, `"service_tier":"flex",`, `"priority":20,`, `"priority":100,`}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestACallerWhoLeavesFreesTheEngine(t *testing.T) {
