@@ -105,6 +105,18 @@ func (x *exchange) servedFields() {
 	}
 }
 
+// foretoldFields are those of servedFields that are sure before an answer has
+// ended: the head of a stream leaves before it is known what served, and a tier
+// or a latency that was not granted must not be promised.
+func (x *exchange) foretoldFields() {
+	if x.request.Tier == outcrop.TierDefault && x.request.Unit == "" {
+		x.fields = append(x.fields, Field{"X-Amzn-Bedrock-Service-Tier", string(outcrop.TierDefault)})
+	}
+	if x.request.Latency == outcrop.LatencyStandard {
+		x.fields = append(x.fields, Field{"X-Amzn-Bedrock-Performanceconfig-Latency", string(outcrop.LatencyStandard)})
+	}
+}
+
 func servedTier(r outcrop.Receipt) outcrop.ServiceTier {
 	if r.Tier == "" {
 		return outcrop.TierDefault
@@ -185,7 +197,7 @@ func (s *chunkStream) Send(e outcrop.Event) error {
 	}
 	s.fields = s.fields[:0]
 	s.fields = append(s.fields, Field{"X-Amzn-Bedrock-Content-Type", jsonType})
-	s.servedFields()
+	s.foretoldFields()
 	if err := s.open(s.fields...); err != nil {
 		return err
 	}
