@@ -44,6 +44,7 @@ func (f *fleet) openAI(e *config.Engine) (engine, error) {
 			NoStreamOptions:     !e.Quirks.StreamUsage,
 			NoStrict:            !e.Quirks.Strict,
 			KeepReasoning:       e.Quirks.KeepReasoning,
+			Priorities:          e.Priorities,
 		},
 	})
 	if err != nil {

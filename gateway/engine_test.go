@@ -95,6 +95,38 @@ func TestQuirksReachTheEngine(t *testing.T) {
 	}
 }
 
+func TestEnginesThatTakePrioritiesAreToldThem(t *testing.T) {
+	for _, c := range []struct{ setting, tier, want string }{
+		{"", "priority", ""}, {", priorities: false", "priority", ""},
+		{", priorities: true", "priority", `"priority":10,`},
+		{", priorities: true", "default", `"priority":20,`},
+		{", priorities: true", "flex", `"priority":30,`},
+	} {
+		engine := saying(t, openAIAnswer, "x")
+		h := start(t, withEngines("my.model", "{url: '"+engine.URL+"', model: m"+c.setting+"}"))
+		body := strings.TrimSuffix(hello, "}") + `,"serviceTier":{"type":"` + c.tier + `"}}`
+		if r := h.ask(t, newClient(t, &http.Transport{}), "POST", "/model/my.model/converse", body); r.status != 200 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		if sent := string(engine.Calls()[0].Body); strings.Contains(sent, `"priority"`) != (c.want != "") || !strings.Contains(sent, c.want) {
+			t.Errorf("%s: %s", c.setting, sent)
+		}
+	}
+}
+
+func TestOptimizedLatencyIsServedByTheEngineThatIsMarked(t *testing.T) {
+	plain, marked := saying(t, openAIAnswer, "from the plain one"), saying(t, openAIAnswer, "from the marked one")
+	h := start(t, withEngines("my.model", "{url: '"+plain.URL+"', model: m}", "{url: '"+marked.URL+"', model: m, latency: optimized}"))
+	client := newClient(t, &http.Transport{})
+	for latency, who := range map[string]string{"standard": "plain", "optimized": "marked"} {
+		body := strings.TrimSuffix(hello, "}") + `,"performanceConfig":{"latency":"` + latency + `"}}`
+		r := h.ask(t, client, "POST", "/model/my.model/converse", body)
+		if !strings.Contains(r.body, "from the "+who+" one") || !strings.Contains(r.body, `"performanceConfig":{"latency":"`+latency+`"}`) {
+			t.Errorf("%s: %d %s", latency, r.status, r.body)
+		}
+	}
+}
+
 func TestStreamUsageIsAQuirk(t *testing.T) {
 	for quirks, want := range map[string]bool{"{}": true, "{stream_usage: false}": false} {
 		engine := saying(t, openAIAnswer, "x")

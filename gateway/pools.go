@@ -63,6 +63,8 @@ func pooled(card *outcrop.Card, e *config.Engine, built engine, number int) (p c
 		p.Metrics = scrape(e.URL)
 	}
 	p.Capacity.Lane = number%lanes == lanes-1
+	p.Capacity.Optimized = outcrop.Latency(e.Latency) == outcrop.LatencyOptimized
+	p.Capacity.Priorities = e.Priorities
 	known := measured(&p.Capacity, &e.Capacity, e.MaxConcurrency)
 	if known {
 		speed, ok = lifecycle.SpeedOf(p.Capacity.PrefillRate, p.Capacity.DecodeRate, p.Capacity.MaxSeqs), true
