@@ -26,7 +26,7 @@ const (
 
 // A Provisioned is a provisioned throughput: model units of one model, bought
 // by one account. It is a value: whoever changes one changes his own copy.
-// Its tags live apart.
+// Its tags live apart, but for what they set.
 type Provisioned struct {
 	// ARN holds region, account and id: arn:aws:bedrock:REGION:ACCOUNT:provisioned-model/ID.
 	ARN  ARN
@@ -46,8 +46,8 @@ type Provisioned struct {
 	// commitment, and before it came into service. Later terms follow from it.
 	Expires time.Time
 	Failure string // why it is Failed; for the owner
-	// Spill is where requests over it go that do not say themselves; empty
-	// means nowhere.
+	// Spill is where requests over it go that do not say themselves, as its
+	// tag says; empty means SpillNone.
 	Spill Spill
 }
 

@@ -148,6 +148,15 @@ const (
 	SpillFlex     Spill = "flex"
 )
 
+// Valid reports whether s is one of the ways to spill.
+func (s Spill) Valid() bool {
+	switch s {
+	case SpillNone, SpillDefault, SpillPriority, SpillFlex:
+		return true
+	}
+	return false
+}
+
 // A Usage counts tokens. Input excludes those read from or written to a
 // prompt cache; the four counts are disjoint.
 type Usage struct {

@@ -21,9 +21,6 @@ import (
 // stepLimit bounds one step of a lifecycle; one that takes longer has failed.
 const stepLimit = 10 * time.Minute
 
-// transaction is Change or Look of the resources.
-type transaction func(ctx context.Context, f func(*store.Tx) error) error
-
 // A desk keeps the provisioned throughputs: on the disk, in memory for those
 // who must not wait for a disk, and on the way through their steps.
 type desk struct {

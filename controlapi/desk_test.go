@@ -408,10 +408,15 @@ func lifeWithAFault(t *testing.T, how string, k int64) (calls int64, failures in
 		if all := f.stored(t); len(all) != 1 || all[0].Units != 5 || all[0].Status != outcrop.ProvisionedInService {
 			t.Errorf("%s %d: stored %+v", how, k, all)
 		}
-		tag := object{"resourceARN": created.arn(), "tags": []object{{"key": "b", "value": "2"}}}
+		tag := object{"resourceARN": created.arn(), "tags": []object{{"key": "b", "value": "2"}, {"key": "outcrop:spillover", "value": "flex"}}}
 		if a := insist("POST", "/tagResource", tag); a.status != 200 {
 			t.Errorf("%s %d: tag: %v", how, k, a)
 		}
+		f.spills(t, created.arn(), outcrop.SpillFlex)
+		if a := insist("POST", "/untagResource", object{"resourceARN": created.arn(), "tagKeys": []string{"outcrop:spillover"}}); a.status != 200 {
+			t.Errorf("%s %d: untag: %v", how, k, a)
+		}
+		f.spills(t, created.arn(), "")
 		if a := insist("POST", "/listTagsForResource", object{"resourceARN": created.arn()}); len(a.body["tags"].([]any)) != 2 {
 			t.Errorf("%s %d: tags: %v", how, k, a)
 		}

@@ -20,6 +20,9 @@ import (
 	"github.com/outcrop/outcrop/store"
 )
 
+// bornWith are the tags that a victim creates with.
+var bornWith = []object{{"key": "a", "value": "1"}, {"key": "outcrop:spillover", "value": "priority"}}
+
 // A step is one request in the life of a victim.
 type step struct {
 	name, method, target string
@@ -28,7 +31,7 @@ type step struct {
 
 func victimsLife() []step {
 	return []step{
-		{"create", "POST", creating, purchase("pt", object{"clientRequestToken": "one", "tags": []object{{"key": "a", "value": "1"}}})},
+		{"create", "POST", creating, purchase("pt", object{"clientRequestToken": "one", "tags": bornWith})},
 		{"update", "PATCH", onePT + "pt", object{"desiredModelUnits": 3, "desiredProvisionedModelName": "renamed"}},
 		{"tag", "POST", "/tagResource", nil}, // with the ARN
 		{"delete", "DELETE", onePT + "renamed", nil},
@@ -61,7 +64,7 @@ func beVictim() {
 	arn := ""
 	for _, step := range victimsLife() {
 		if step.name == "tag" {
-			step.body = object{"resourceARN": arn, "tags": []object{{"key": "b", "value": "2"}}}
+			step.body = object{"resourceARN": arn, "tags": []object{{"key": "b", "value": "2"}, {"key": "outcrop:spillover", "value": "flex"}}}
 		}
 		body, _ := json.Marshal(step.body)
 		w := httptest.NewRecorder()
@@ -166,7 +169,7 @@ func checkLeft(t *testing.T, dir string, done []string) {
 	case len(left) == 1 && strings.Contains(answered, "delete 200"):
 		t.Fatal("what was deleted is there")
 	}
-	arn := f.buy(t, ana, "pt", object{"clientRequestToken": "one", "tags": []object{{"key": "a", "value": "1"}}})
+	arn := f.buy(t, ana, "pt", object{"clientRequestToken": "one", "tags": bornWith})
 	if len(left) == 1 && left[0].ARN.String() != arn || len(left) == 0 && len(done) > 0 && !strings.Contains(answered, arn) {
 		t.Errorf("the same token made another one: %s, left %v, answered %s", arn, left, answered)
 	}
@@ -183,6 +186,13 @@ func checkLeft(t *testing.T, dir string, done []string) {
 	tags := f.ask(t, ana, "POST", "/listTagsForResource", object{"resourceARN": arn}).text
 	if !strings.Contains(tags, `"a"`) || strings.Contains(answered, "tag 200") && !strings.Contains(tags, `"b"`) {
 		t.Errorf("tags %s after %s", tags, answered)
+	}
+	want := outcrop.SpillPriority
+	if strings.Contains(tags, `"b"`) {
+		want = outcrop.SpillFlex
+	}
+	if u, _ := f.Unit(arn); p.Spill != want || u.Spill != want || !strings.Contains(tags, `"`+string(want)+`"`) {
+		t.Errorf("spills to %q, in memory to %q, with the tags %s", p.Spill, u.Spill, tags)
 	}
 	if strings.Contains(answered, "update 200") && (p.Name != "renamed" || p.DesiredUnits != 3) {
 		t.Errorf("update lost: %+v after %s", p, answered)

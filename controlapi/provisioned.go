@@ -46,6 +46,7 @@ func (a *API) createProvisioned(q *request) (any, error) {
 	}
 	token := a.token(q, "CreateProvisionedModelThroughput", in.Token, in.parameters())
 	p := lifecycle.Create(a.provisionedARN(q.who, newID()), in.Name, model, in.Units, in.Commitment, time.Now())
+	p.Spill = spillOf(tags)
 	made := p.ARN
 	err = a.desk.change(q.ctx, func(tx *store.Tx) (effect, error) {
 		first, again, err := replay(tx, token, p.Created)

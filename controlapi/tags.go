@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -14,8 +15,13 @@ type tag struct {
 	Value string `json:"value"`
 }
 
+// spillTag is the key of the tag that says where requests over a provisioned
+// throughput go.
+const spillTag = "outcrop:spillover"
+
 // checkTags returns the tags, or refuses what the API model cannot say: keys
-// that stand twice, and the service's own prefix.
+// that stand twice, the service's own prefix, and ways to spill that there are
+// not.
 func checkTags(given []tag) ([]outcrop.Tag, error) {
 	tags, seen := make([]outcrop.Tag, len(given)), map[string]bool{}
 	for i, t := range given {
@@ -24,6 +30,9 @@ func checkTags(given []tag) ([]outcrop.Tag, error) {
 		}
 		if strings.HasPrefix(strings.ToLower(t.Key), "aws:") {
 			return nil, outcrop.Invalid("The tag key '" + t.Key + "' begins with 'aws:', which is reserved.")
+		}
+		if t.Key == spillTag && !outcrop.Spill(t.Value).Valid() {
+			return nil, outcrop.Invalid("The tag '" + spillTag + "' has the value '" + t.Value + "'. It must be one of: none, default, priority, flex.")
 		}
 		seen[t.Key] = true
 		tags[i] = outcrop.Tag{Key: t.Key, Value: t.Value}
@@ -43,7 +52,7 @@ func (a *API) tag(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return empty, a.onTaggable(q, "bedrock:TagResource", in.ARN, a.desk.Resources.Change, func(tx *store.Tx, arn outcrop.ARN) error {
+	return empty, a.onTaggable(q, "bedrock:TagResource", in.ARN, a.desk.retag, func(tx *store.Tx, arn outcrop.ARN) error {
 		return tx.SetTags(arn, tags)
 	})
 }
@@ -56,7 +65,7 @@ func (a *API) untag(q *request) (any, error) {
 	if err := read(untagShape, q.body, &in); err != nil {
 		return nil, err
 	}
-	return empty, a.onTaggable(q, "bedrock:UntagResource", in.ARN, a.desk.Resources.Change, func(tx *store.Tx, arn outcrop.ARN) error {
+	return empty, a.onTaggable(q, "bedrock:UntagResource", in.ARN, a.desk.retag, func(tx *store.Tx, arn outcrop.ARN) error {
 		return tx.RemoveTags(arn, in.Keys)
 	})
 }
@@ -69,7 +78,7 @@ func (a *API) listTags(q *request) (any, error) {
 		return nil, err
 	}
 	tags := []tag{}
-	err := a.onTaggable(q, "bedrock:ListTagsForResource", in.ARN, a.desk.Resources.Look, func(tx *store.Tx, arn outcrop.ARN) error {
+	err := a.onTaggable(q, "bedrock:ListTagsForResource", in.ARN, a.desk.readTags, func(tx *store.Tx, arn outcrop.ARN) error {
 		found, err := tx.Tags(arn)
 		for _, t := range found {
 			tags = append(tags, tag{t.Key, t.Value})
@@ -82,6 +91,9 @@ func (a *API) listTags(q *request) (any, error) {
 // empty is the answer of operations that have no output.
 var empty = struct{}{}
 
+// A transaction runs f in a transaction on the resource with the ARN.
+type transaction func(ctx context.Context, arn outcrop.ARN, f func(*store.Tx) error) error
+
 // onTaggable does what an operation does to the resource with the ARN,
 // whatever its kind, if the caller may.
 func (a *API) onTaggable(q *request, action, name string, in transaction, do func(*store.Tx, outcrop.ARN) error) error {
@@ -92,14 +104,59 @@ func (a *API) onTaggable(q *request, action, name string, in transaction, do fun
 	if err := a.mine(q.who, action, arn); err != nil {
 		return err
 	}
-	err := in(q.ctx, func(tx *store.Tx) error { return do(tx, arn) })
-	switch {
-	case errors.Is(err, store.ErrNoResource):
-		return notFound(name)
-	case errors.Is(err, store.ErrTooManyTags):
-		return &outcrop.Error{Code: outcrop.CodeTooManyTags, Message: "The resource " + name + " would have more than 200 tags."}
+	return in(q.ctx, arn, func(tx *store.Tx) error {
+		err := do(tx, arn)
+		switch {
+		case errors.Is(err, store.ErrNoResource):
+			return notFound(name)
+		case errors.Is(err, store.ErrTooManyTags):
+			return &outcrop.Error{Code: outcrop.CodeTooManyTags, Message: "The resource " + name + " would have more than 200 tags."}
+		}
+		return err
+	})
+}
+
+// readTags is a transaction that changes nothing.
+func (d *desk) readTags(ctx context.Context, _ outcrop.ARN, f func(*store.Tx) error) error {
+	return d.Resources.Look(ctx, f)
+}
+
+// retag is a transaction that changes tags, and what they set with them.
+func (d *desk) retag(ctx context.Context, arn outcrop.ARN, f func(*store.Tx) error) error {
+	return d.change(ctx, func(tx *store.Tx) (effect, error) {
+		if err := f(tx); err != nil {
+			return effect{}, err
+		}
+		if arn.Type != store.KindProvisioned {
+			return effect{none: true}, nil
+		}
+		return respill(tx, arn)
+	})
+}
+
+// respill makes the provisioned throughput spill as its tags say.
+func respill(tx *store.Tx, arn outcrop.ARN) (effect, error) {
+	tags, err := tx.Tags(arn)
+	if err != nil {
+		return effect{}, err
 	}
-	return err
+	r, p, err := findProvisioned(tx, arn)
+	if err != nil || p.Spill == spillOf(tags) {
+		return effect{none: true}, err
+	}
+	p.Spill = spillOf(tags)
+	return putProvisioned(tx, r, p)
+}
+
+// spillOf is what the tags, which checkTags has passed, say of spilling;
+// empty if they say nothing.
+func spillOf(tags []outcrop.Tag) outcrop.Spill {
+	for _, t := range tags {
+		if t.Key == spillTag {
+			return outcrop.Spill(t.Value)
+		}
+	}
+	return ""
 }
 
 // mine refuses the action on a resource that the caller may not act on, and

@@ -20,12 +20,13 @@ type provisionedBody struct {
 	Served       time.Time          `json:"served,omitzero"`
 	Expires      time.Time          `json:"expires,omitzero"`
 	Failure      string             `json:"failure,omitempty"`
+	Spill        outcrop.Spill      `json:"spill,omitempty"`
 }
 
 // SetProvisioned makes r hold p. A Resource that was read stays the one that
 // it was read from.
 func (r *Resource) SetProvisioned(p outcrop.Provisioned) error {
-	body, err := json.Marshal(provisionedBody{p.Units, p.DesiredUnits, p.DesiredModel, p.Commitment, p.Served, p.Expires, p.Failure})
+	body, err := json.Marshal(provisionedBody{p.Units, p.DesiredUnits, p.DesiredModel, p.Commitment, p.Served, p.Expires, p.Failure, p.Spill})
 	if err != nil {
 		return err
 	}
@@ -46,6 +47,6 @@ func (r *Resource) Provisioned() (outcrop.Provisioned, error) {
 	return outcrop.Provisioned{
 		ARN: r.ARN, Name: r.Name, Model: r.Model, DesiredModel: b.DesiredModel, Units: b.Units, DesiredUnits: b.DesiredUnits,
 		Status: outcrop.ProvisionedStatus(r.Status), Commitment: b.Commitment, Created: r.Created, Modified: r.Modified,
-		Served: b.Served, Expires: b.Expires, Failure: b.Failure,
+		Served: b.Served, Expires: b.Expires, Failure: b.Failure, Spill: b.Spill,
 	}, nil
 }
