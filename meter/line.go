@@ -60,7 +60,38 @@ func appendReceipt(b []byte, e *Entry) []byte {
 	if r.Attempts > 1 {
 		b = appendInt(b, "attempts", int64(r.Attempts))
 	}
-	return appendString(b, "tier", string(r.Tier))
+	b = appendString(b, "tier", string(r.Tier))
+	return appendServed(b, e)
+}
+
+// appendServed appends the class, the unit and the limits of a request.
+func appendServed(b []byte, e *Entry) []byte {
+	r := &e.Receipt
+	if class, ok := e.class(); ok {
+		b = appendString(b, "class", class.String())
+	}
+	b = appendMillis(b, "queued_ms", r.Queued)
+	b = appendString(b, "unit", e.Unit)
+	if r.Spilled {
+		b = append(b, `,"spilled":true`...)
+	}
+	if r.Limit != nil {
+		b = append(appendName(b, "limit"), '"')
+		b = append(appendLimits(b, r.Limit), '"')
+	}
+	return b
+}
+
+// appendLimits appends the names of the limits that a request met, in the
+// order in which it met them.
+func appendLimits(b []byte, first *outcrop.Limit) []byte {
+	for l := first; l != nil; l = l.Next {
+		if l != first {
+			b = append(b, ',')
+		}
+		b = outcrop.AppendQuote(b, l.Name)
+	}
+	return b
 }
 
 func levelOf(e *Entry) string {
@@ -194,6 +225,29 @@ func appendTimes(b []byte, e *Entry) []byte {
 	}
 	if r.Simulated {
 		b = append(b, "  simulated"...)
+	}
+	return appendShortServed(b, e)
+}
+
+// appendShortServed appends what of appendServed is out of the ordinary.
+func appendShortServed(b []byte, e *Entry) []byte {
+	r := &e.Receipt
+	class, ok := e.class()
+	switch {
+	case r.Spilled:
+		b = append(b, "  spilled to "...)
+		b = append(b, class.String()...)
+	case ok && class != outcrop.ClassDefault:
+		b = append(b, "  "...)
+		b = append(b, class.String()...)
+	}
+	if queued := r.Queued.Round(time.Millisecond); queued > 0 {
+		b = append(b, "  queued "...)
+		b = append(b, queued.String()...)
+	}
+	if r.Limit != nil {
+		b = append(b, "  limit "...)
+		b = appendLimits(b, r.Limit)
 	}
 	return b
 }

@@ -31,6 +31,9 @@ type Entry struct {
 	Receipt  outcrop.Receipt
 	BytesIn  int
 	Hints    []string
+	// Unit is the ARN of the provisioned throughput that the request named;
+	// empty on demand.
+	Unit string
 	// Cause is what the operator should know of a failure.
 	Cause error
 }
@@ -56,6 +59,13 @@ func NewBook(log *Log, reg prometheus.Registerer) *Book {
 func (b *Book) Record(e *Entry) {
 	b.metrics.record(e)
 	b.log.Invocation(e)
+}
+
+// class is the class that the request was scheduled in; ok is false if it was
+// scheduled in none.
+func (e *Entry) class() (c outcrop.Class, ok bool) {
+	r := &e.Receipt
+	return r.Class, r.Scheduled || r.Spilled || r.Unit != ""
 }
 
 // betweenTokens is the mean time between output tokens; ok is false for an

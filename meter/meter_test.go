@@ -60,8 +60,49 @@ func TestJSONLineHoldsTheWholeInvocation(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, got[name], value)
 		}
 	}
+	for _, name := range []string{"class", "queued_ms", "unit", "spilled", "limit"} { // of what was scheduled or limited
+		if got[name] != nil {
+			t.Errorf("%s: %v", name, got[name])
+		}
+	}
 	if hints, ok := got["hints"].([]any); !ok || len(hints) != 1 {
 		t.Errorf("hints: %v", got["hints"])
+	}
+}
+
+// spilled is an entry of a request that was over its unit.
+func spilled() *meter.Entry {
+	e := entry()
+	e.Unit = "arn:aws:bedrock:us-east-1:000000000000:provisioned-model/pt9k2pt9k2pt"
+	r := &e.Receipt
+	r.Class, r.Scheduled, r.Spilled, r.Tier, r.Queued = outcrop.ClassDefault, true, true, outcrop.TierDefault, 12500*time.Microsecond
+	r.Limit = &outcrop.Limit{Name: "unit-output", Next: &outcrop.Limit{Name: "tokens-per-minute"}}
+	return e
+}
+
+func TestLinesTellWhatServed(t *testing.T) {
+	provisioned := spilled()
+	provisioned.Receipt.Class, provisioned.Receipt.Spilled = outcrop.ClassProvisioned, false
+	provisioned.Receipt.Unit, provisioned.Receipt.Tier, provisioned.Receipt.Limit = provisioned.Unit, "", nil
+	refused := spilled()
+	refused.Status, refused.Code = 429, outcrop.CodeThrottling
+	refused.Receipt = outcrop.Receipt{Limit: &outcrop.Limit{Name: "unit-input"}}
+	arn := `"unit":"` + provisioned.Unit + `"`
+	for name, c := range map[string]struct {
+		entry      *meter.Entry
+		json, text string
+	}{
+		"spilled":     {spilled(), `"tier":"default","class":"default","queued_ms":12.5,` + arn + `,"spilled":true,"limit":"unit-output,tokens-per-minute","account"`, "  simulated  spilled to default  queued 13ms  limit unit-output,tokens-per-minute  req-1\n"},
+		"provisioned": {provisioned, `"simulated":true,"class":"provisioned","queued_ms":12.5,` + arn + `,"account"`, "  simulated  provisioned  queued 13ms  req-1\n"},
+		"refused":     {refused, `"output_tokens":0,` + arn + `,"limit":"unit-input","account"`, "  1.1s  limit unit-input  ThrottlingException  req-1\n"},
+	} {
+		line := written(meter.JSON, c.entry)
+		if !json.Valid([]byte(line)) || !strings.Contains(line, c.json) {
+			t.Errorf("%s: got  %s\nwant %s", name, line, c.json)
+		}
+		if text := written(meter.Text, c.entry); !strings.HasSuffix(text, c.text) {
+			t.Errorf("%s: got  %q\nwant %q", name, text, c.text)
+		}
 	}
 }
 
@@ -198,6 +239,48 @@ outcrop_requests_total{model="unknown",operation="Converse",outcome="ValidationE
 	}
 	if n, err := testutil.GatherAndCount(reg, "outcrop_first_token_seconds", "outcrop_time_between_tokens_seconds"); err != nil || n != 4 {
 		t.Errorf("%d latency series, err %v", n, err)
+	}
+}
+
+func TestMetricsCountClassesAndSpills(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	book := meter.NewBook(meter.NewLog(&bytes.Buffer{}, meter.JSON, slog.LevelInfo), reg)
+	flex, stranger, refused := spilled(), spilled(), spilled()
+	flex.Receipt.Class, flex.Operation = outcrop.ClassFlex, outcrop.OpInvokeModel
+	stranger.Receipt.Spilled, stranger.Receipt.Class = false, outcrop.ClassProvisioned
+	refused.Receipt = outcrop.Receipt{Limit: refused.Receipt.Limit}
+	for _, e := range []*meter.Entry{entry(), spilled(), spilled(), flex, stranger, refused} {
+		book.Record(e)
+	}
+	want := `
+# HELP outcrop_class_requests_total Invocations by model and the class in which they were scheduled.
+# TYPE outcrop_class_requests_total counter
+outcrop_class_requests_total{class="default",model="amazon.nova-lite-v1:0"} 2
+outcrop_class_requests_total{class="flex",model="amazon.nova-lite-v1:0"} 1
+outcrop_class_requests_total{class="provisioned",model="amazon.nova-lite-v1:0"} 1
+# HELP outcrop_spilled_requests_total Invocations over their provisioned throughput that were served on demand, by model and class.
+# TYPE outcrop_spilled_requests_total counter
+outcrop_spilled_requests_total{model="amazon.nova-lite-v1:0",to="default"} 2
+outcrop_spilled_requests_total{model="amazon.nova-lite-v1:0",to="flex"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "outcrop_class_requests_total", "outcrop_spilled_requests_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRecordingAllocatesNothing(t *testing.T) {
+	for name, e := range map[string]*meter.Entry{"on demand": entry(), "spilled": spilled()} {
+		log := meter.NewLog(discard{}, meter.JSON, slog.LevelInfo)
+		book := meter.NewBook(log, prometheus.NewRegistry())
+		for range 2 { // both buffers grow
+			for range 200 {
+				book.Record(e)
+			}
+			log.Flush()
+		}
+		if n := testing.AllocsPerRun(100, func() { book.Record(e) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 

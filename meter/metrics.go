@@ -20,18 +20,23 @@ type metrics struct {
 	mu        sync.RWMutex
 	resolved  map[labels]*children
 	simulated *prometheus.CounterVec
+	classes   *prometheus.CounterVec
+	spilled   *prometheus.CounterVec
 }
 
 type labels struct {
 	model     string
 	operation outcrop.Operation
 	outcome   outcrop.Code
+	class     string // empty if the request was not scheduled
+	spilled   bool
 }
 
 type children struct {
 	requests, simulated        prometheus.Counter
 	input, output, read, write prometheus.Counter
 	duration, first, between   prometheus.Observer
+	class, spilled             prometheus.Counter // nil if they do not count
 }
 
 // outcomeOK is the outcome label of a success.
@@ -51,6 +56,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "outcrop_tokens_total", Help: "Tokens by model, outcome and class (input, output, cache_read, cache_write)."},
 			[]string{"model", "outcome", "class"}),
+		classes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "outcrop_class_requests_total", Help: "Invocations by model and the class in which they were scheduled."}, []string{"model", "class"}),
+		spilled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "outcrop_spilled_requests_total", Help: "Invocations over their provisioned throughput that were served on demand, by model and class."},
+			[]string{"model", "to"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "outcrop_request_duration_seconds", Help: "Time from a request's arrival to its answer's end.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}, by),
@@ -62,7 +72,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"model", "outcome"}),
 		resolved: map[labels]*children{},
 	}
-	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between)
+	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between, m.classes, m.spilled)
 	return m
 }
 
@@ -77,6 +87,12 @@ func (m *metrics) record(e *Entry) {
 	add(c.write, u.CacheWrite)
 	if e.Receipt.Simulated {
 		c.simulated.Inc()
+	}
+	if c.class != nil {
+		c.class.Inc()
+	}
+	if c.spilled != nil {
+		c.spilled.Inc()
 	}
 	if e.Receipt.FirstToken > 0 {
 		c.first.Observe(e.Receipt.FirstToken.Seconds())
@@ -93,7 +109,10 @@ func add(c prometheus.Counter, n int) {
 }
 
 func labelsOf(e *Entry) labels {
-	l := labels{model: e.Model, operation: e.Operation, outcome: e.Code}
+	l := labels{model: e.Model, operation: e.Operation, outcome: e.Code, spilled: e.Receipt.Spilled}
+	if class, ok := e.class(); ok {
+		l.class = class.String()
+	}
 	if l.model == "" {
 		l.model = unknownModel
 	}
@@ -121,6 +140,12 @@ func (m *metrics) resolve(l labels) *children {
 		duration:  m.duration.WithLabelValues(model, operation, outcome),
 		first:     m.first.WithLabelValues(model, outcome),
 		between:   m.between.WithLabelValues(model, outcome),
+	}
+	if l.class != "" {
+		c.class = m.classes.WithLabelValues(model, l.class)
+	}
+	if l.spilled {
+		c.spilled = m.spilled.WithLabelValues(model, l.class)
 	}
 	m.mu.Lock()
 	m.resolved[l] = c
