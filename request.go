@@ -117,7 +117,7 @@ type Receipt struct {
 	Latency    Latency       // that served; empty means standard
 	Stop       StopReason    // empty if the answer did not end
 	Attempts   int           // engines tried
-	Class      Class         // in which it was scheduled; meaningful if Scheduled
+	Class      Class         // in which it was scheduled; meaningful if Scheduled or Spilled, or with a Unit
 	Scheduled  bool          // it went through the scheduler
 	Queued     time.Duration // in the scheduler's queue
 	Unit       string        // ARN of the provisioned throughput whose capacity it used

@@ -62,6 +62,20 @@ func lookup(v []byte, keys []string) ([]byte, bool) {
 	return bytes.TrimSpace(v), len(v) > 0
 }
 
+// RequestMetadata returns the entry of requestMetadata with the key, of a
+// Converse body that is not decoded because it passes untouched; ok is false if
+// there is none. It looks no further if the key stands nowhere in the body, and
+// does not see a key with escapes in it.
+func RequestMetadata(body []byte, key string) (value string, ok bool) {
+	if !bytes.Contains(body, []byte(key)) {
+		return "", false
+	}
+	v, _ := lookup(body, []string{"requestMetadata", key})
+	s := jsonscan.Scanner{B: v}
+	text, ok := s.Text()
+	return outcrop.Text(text).String(), ok
+}
+
 func memberOf(s *jsonscan.Scanner, key string) ([]byte, bool) {
 	for n := 0; ; {
 		name, more, ok := s.Key(&n)

@@ -1,6 +1,7 @@
 package bedrock_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -49,12 +50,13 @@ var oddities = []string{
 	`{"messages":[{"role":"user","content":[{"text":"a"}]}],}`,
 	`{"messages":[{"role":"user","content":[{"text":"a"}]}]}x`,
 	`{"system":[{"text":""}],"messages":[{"role":"user","content":[{"text":"a"}]}]}`,
+	`{"messages":[{"role":"user","content":[{"text":"a"}]}],"requestMetadata":{"outcrop:spillover":"fl\u0065x","\u0061":"b"}}`,
 	` { "messages" : [ { "content" : [ { "text" : "a" } ] , "role" : "user" } ] } `,
 }
 
 // FuzzDecode: what the scanner takes, the typed decoder takes with the same
-// result; what is decoded survives being written and read; an error is always
-// a bounded ValidationException.
+// result; what is decoded survives being written and read, and its metadata is
+// found without decoding; an error is always a bounded ValidationException.
 func FuzzDecode(f *testing.F) {
 	seed(f, "decode")
 	for _, body := range oddities {
@@ -85,6 +87,11 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%s: %v", canonical, err)
 		}
 		same(t, &typed, &again)
+		for _, m := range typed.Metadata {
+			if v, ok := bedrock.RequestMetadata(body, m.Key); v != m.Value || ok != bytes.Contains(body, []byte(m.Key)) {
+				t.Fatalf("%q is %q, found %q %v", m.Key, m.Value, v, ok)
+			}
+		}
 	})
 }
 

@@ -281,3 +281,25 @@ func TestTexts(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestMetadataIsFoundWithoutDecoding(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"messages":[],"requestMetadata":{"a":"b", "k" : "v" }}`:                          "v",
+		` { "requestMetadata" : {"k":"\u0076"} , "messages":[{"content":[{"text":"k"}]}]}`: "v",
+		`{"requestMetadata":{"k":""}}`:                                                     "",
+		`{"requestMetadata":{"kk":"v"},"k":"v"}`:                                           "none",
+		`{"messages":[{"requestMetadata":{"k":"v"}}]}`:                                     "none",
+		`{"system":[{"text":"{\"requestMetadata\":{\"k\":\"v\"}}"}]}`:                      "none",
+		`{"requestMetadata":null,"k":1}`:                                                   "none",
+		`{"requestMetadata":{"k":7}}`:                                                      "none",
+		`{"requestMetadata":{"k":"v`:                                                       "none",
+		`{"requestMetadata":{"k"`:                                                          "none",
+		`k`:                                                                                "none",
+		``:                                                                                 "none",
+	} {
+		v, ok := bedrock.RequestMetadata([]byte(body), "k")
+		if ok != (want != "none") || ok && v != want {
+			t.Errorf("%s: %q %v", body, v, ok)
+		}
+	}
+}

@@ -167,6 +167,7 @@ func callHeader(h http.Header, op outcrop.Operation) runtimeapi.Header {
 		ContentType: first(h["Content-Type"]), Accept: first(h[accept]),
 		Tier: first(h["X-Amzn-Bedrock-Service-Tier"]), Latency: first(h["X-Amzn-Bedrock-Performanceconfig-Latency"]),
 		Guardrail: first(h["X-Amzn-Bedrock-Guardrailidentifier"]), Trace: first(h["X-Amzn-Bedrock-Trace"]),
+		Spillover: first(h["X-Outcrop-Spillover"]),
 	}
 }
 

@@ -206,3 +206,25 @@ func TestAFaultInTheDoorTellsTheRequestIDAlone(t *testing.T) {
 		t.Errorf("%d faults in %s", faults, h.log)
 	}
 }
+
+func TestTheSpilloverHeaderReachesEachOperation(t *testing.T) {
+	h := start(t, fast)
+	client := newClient(t, &http.Transport{})
+	count := `{"input":{"converse":` + hello + `}}`
+	for path, body := range map[string]string{
+		conversePath: hello, streamPath: hello, haikuPath + "/invoke": invokeBody, haikuPath + "/invoke-with-response-stream": invokeBody, haikuPath + "/count-tokens": count,
+	} {
+		for value, status := range map[string]int{"flex": 200, "none": 200, "sometimes": 400} {
+			req, err := http.NewRequest("POST", h.URL+path, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer anything")
+			req.Header.Set("X-Outcrop-Spillover", value)
+			r := do(t, client, req)
+			if r.status != status || status == 400 && (r.code() != "ValidationException" || !strings.Contains(r.message(), "X-Outcrop-Spillover")) {
+				t.Errorf("%s %s: %d %.300s", path, value, r.status, r.body)
+			}
+		}
+	}
+}

@@ -35,6 +35,7 @@ type Header struct {
 	Tier, Latency       string // of InvokeModel; Converse has them in its body
 	Guardrail           string
 	Trace               string
+	Spillover           string // X-Outcrop-Spillover
 }
 
 // A Wire is where an answer goes, whatever server stands behind it.

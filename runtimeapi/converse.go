@@ -20,6 +20,9 @@ func (x *exchange) runConverse(ctx context.Context) error {
 	c := &x.converse
 	x.request.Conversation = &c.Conversation
 	x.request.Tier, x.request.Latency, x.request.Metadata = c.Tier, c.Latency, c.Metadata
+	if err := x.readSpillEntry(); err != nil {
+		return err
+	}
 	if err := fits(&c.Conversation, x.target.Card); err != nil {
 		return err
 	}
@@ -38,7 +41,8 @@ func (x *exchange) answerConverse(ctx context.Context) error {
 		return err
 	}
 	x.out = x.reply.End(x.out[:0], x.receipt, x.elapsed())
-	return x.wire.Answer(200, jsonType, nil, x.out)
+	x.spilledField()
+	return x.wire.Answer(200, jsonType, x.fields, x.out)
 }
 
 // streamConverse invokes the model and answers with its events as they come.
@@ -100,6 +104,9 @@ func (x *exchange) spill() error {
 // relayConverse passes the body to an engine that speaks Converse itself, and
 // its answer back, both untouched.
 func (x *exchange) relayConverse(ctx context.Context) error {
+	if err := x.readRelayedSpillEntry(); err != nil {
+		return err
+	}
 	x.passNative(outcrop.DialectConverse)
 	if !x.request.Streaming {
 		return x.relayAnswer(ctx, nil)

@@ -80,6 +80,9 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := serves(target.Card, x.call.Operation); err != nil {
 		return err
 	}
+	if err := x.readSpillHeader(); err != nil {
+		return err
+	}
 	switch x.call.Operation {
 	case outcrop.OpConverse, outcrop.OpConverseStream:
 		return x.runConverse(ctx)
@@ -99,7 +102,7 @@ func (x *exchange) finish(ctx context.Context, err error) {
 		Time: x.call.Received, RequestID: x.call.RequestID, Operation: x.call.Operation,
 		AskedModel: x.call.ModelID, Account: x.call.Principal.Account, KeyID: x.call.Principal.KeyID,
 		Remote: x.call.Remote, SDKAttempt: x.call.SDKAttempt,
-		BytesIn: len(x.call.Body), Hints: x.request.Hints,
+		BytesIn: len(x.call.Body), Hints: x.request.Hints, Unit: x.request.Unit,
 	}
 	if x.target != nil {
 		entry.Model = x.target.Card.ID

@@ -95,14 +95,16 @@ func (x *exchange) answerInvoke(contentType string) error {
 	return x.wire.Answer(200, contentType, x.fields, x.out)
 }
 
-// servedFields tells what served a caller who asked for something special.
+// servedFields tells what served a caller who asked for something special, or
+// whose request spilled.
 func (x *exchange) servedFields() {
-	if x.request.Tier != "" {
+	if x.request.Tier != "" || x.receipt.Spilled {
 		x.fields = append(x.fields, Field{"X-Amzn-Bedrock-Service-Tier", string(servedTier(x.receipt))})
 	}
 	if x.request.Latency != "" {
 		x.fields = append(x.fields, Field{"X-Amzn-Bedrock-Performanceconfig-Latency", string(servedLatency(x.receipt))})
 	}
+	x.spilledField()
 }
 
 // foretoldFields are those of servedFields that are sure before an answer has
@@ -155,7 +157,8 @@ func (x *exchange) relayAnswer(ctx context.Context, answer func(contentType stri
 	if answer != nil {
 		return answer(jsonType)
 	}
-	return x.wire.Answer(200, jsonType, nil, x.out)
+	x.spilledField()
+	return x.wire.Answer(200, jsonType, x.fields, x.out)
 }
 
 // A nativeBody is the exchange as the sink that collects a native body.
