@@ -38,7 +38,7 @@ func benchmarkPairs(b *testing.B, c ledger.Config, unit string) {
 	for b.Loop() {
 		now := time.Duration(i) * time.Microsecond
 		if _, refusal := l.Reserve(&requests[i%known], now); refusal != nil {
-			b.Fatal(refusal.Explain())
+			b.Fatalf("%+v", refusal)
 		}
 		if i >= inFlight {
 			usage.Output = i & 511

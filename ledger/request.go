@@ -1,11 +1,9 @@
 package ledger
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/outcrop/outcrop"
-	"github.com/outcrop/outcrop/bucket"
 )
 
 // An ID names a reservation: the id of the request that it is for.
@@ -75,41 +73,6 @@ type Refusal struct {
 	// Wait is after how long the same request is granted if nothing else
 	// happens, by all limits, to the nanosecond; bucket.Never if it is not.
 	Wait time.Duration
-}
-
-// Err returns the refusal as the caller is told of it: with Bedrock's
-// message first, and then the limit, its level and the wait. It is for
-// refusals by a level, not for NoUnit and SeenBefore.
-func (r *Refusal) Err() *outcrop.Error {
-	err := &outcrop.Error{Code: outcrop.CodeThrottling, Message: r.message() + " " + r.Explain()}
-	if r.Wait < bucket.Never {
-		err.RetryAfter = r.Wait
-	}
-	return err
-}
-
-func (r *Refusal) message() string {
-	switch r.Limit {
-	case RequestsPerMinute:
-		return "Too many requests, please wait before trying again."
-	case TokensPerDay:
-		return "Too many tokens per day, please wait before trying again."
-	}
-	return "Too many tokens, please wait before trying again."
-}
-
-// Explain returns one sentence that holds all of the refusal.
-func (r *Refusal) Explain() string {
-	whose := "account " + r.Scope.Account + ", model " + r.Scope.Model
-	if r.Scope.Unit != "" {
-		whose = r.Scope.Unit
-	}
-	when := "never"
-	if r.Wait < bucket.Never {
-		when = (r.Wait + time.Millisecond - 1).Truncate(time.Millisecond).String()
-	}
-	return fmt.Sprintf("Limit %s of %s: level %d of %d (%d %%), needed %d, wait %s.",
-		r.Limit, whose, r.Level, r.Max, r.Percent, r.Need, when)
 }
 
 // A Settlement tells what an ended reservation came to.
