@@ -139,6 +139,16 @@ func (r *ring) find(id string) *entry {
 // are never part of a request.
 type word = unique.Handle[string]
 
+// none is the word for what is not there, which need not be looked up.
+var none = unique.Make("")
+
+func wordOf(s string) word {
+	if s == "" {
+		return none
+	}
+	return unique.Make(s)
+}
+
 // An entry is a Record as it is kept: small, and holding on to nothing of the
 // request but its id.
 type entry struct {
@@ -187,8 +197,8 @@ func index[T ~string](table []T, s T) uint8 {
 func pack(r *Record) entry {
 	e := entry{
 		id: r.ID, time: r.Time.UnixNano(),
-		account: unique.Make(r.Account), key: unique.Make(r.Key), askedModel: unique.Make(r.Asked.Model[:min(len(r.Asked.Model), maxModel)]), askedUnit: unique.Make(r.Asked.Unit),
-		model: unique.Make(r.Served.Model), engine: unique.Make(r.Served.Engine), unit: unique.Make(r.Served.Unit),
+		account: wordOf(r.Account), key: wordOf(r.Key), askedModel: wordOf(r.Asked.Model[:min(len(r.Asked.Model), maxModel)]), askedUnit: wordOf(r.Asked.Unit),
+		model: wordOf(r.Served.Model), engine: wordOf(r.Served.Engine), unit: wordOf(r.Served.Unit),
 		waited: r.Waited, queued: r.Queued, first: r.FirstToken, took: r.Duration,
 		input: clamp(r.Usage.Input), output: clamp(r.Usage.Output), read: clamp(r.Usage.CacheRead), write: clamp(r.Usage.CacheWrite),
 		attempts: uint16(min(max(r.Attempts, 0), 1<<16-1)), status: uint16(min(max(r.Status, 0), 999)),

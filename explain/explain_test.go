@@ -1,12 +1,9 @@
 package explain_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"reflect"
 	"slices"
@@ -110,6 +107,10 @@ func cases() map[string]explain.Record {
 		*r = outcrop.Receipt{}
 		return errors.New("a secret")
 	})
+	gone := made["served"]
+	gone.Leave()
+	made["left by its caller"] = gone
+	made["of no class"] = explain.Of(request("7f3a2c10-5b1e-4c0e-9a44-0d7f6a1b2c3d"), &outcrop.Receipt{}, nil, time.Millisecond)
 	return made
 }
 
@@ -280,41 +281,6 @@ func TestManyAddAndFind(t *testing.T) {
 	workers.Wait()
 	if b.Len() != 100 {
 		t.Error(b.Len())
-	}
-}
-
-func TestHandler(t *testing.T) {
-	b := explain.NewBook(explain.Config{})
-	for _, r := range cases() {
-		b.Add(&r)
-	}
-	id := cases()["served"].ID
-	mux := http.NewServeMux()
-	mux.Handle("/outcrop/explain/{id}", b.Handler(func(r *http.Request) (string, bool, bool) {
-		who := r.Header.Get("Who")
-		return who, who == "local", who != ""
-	}))
-	for _, c := range []struct {
-		method, id, who, accept string
-		status                  int
-		body                    string
-	}{
-		{"GET", id, account, "", 200, `{"request_id":"` + id},
-		{"GET", id, "local", "", 200, `{"request_id":"` + id},
-		{"GET", id, account, "text/plain", 200, "EXPLAIN " + id},
-		{"GET", id, "222222222222", "", 404, "No request with this id"},
-		{"GET", "unknown", account, "", 404, "No request with this id"},
-		{"GET", id, "", "", 403, "Sign the request"},
-		{"POST", id, account, "", 405, "Ask with GET"},
-	} {
-		w := httptest.NewRecorder()
-		req := httptest.NewRequestWithContext(context.Background(), c.method, "/outcrop/explain/"+c.id, nil)
-		req.Header.Set("Who", c.who)
-		req.Header.Set("Accept", c.accept)
-		mux.ServeHTTP(w, req)
-		if w.Code != c.status || !strings.Contains(w.Body.String(), c.body) || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
-		}
 	}
 }
 

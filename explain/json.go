@@ -3,7 +3,6 @@ package explain
 import (
 	"errors"
 	"io"
-	"net/http"
 
 	"github.com/go-json-experiment/json"
 )
@@ -38,56 +37,4 @@ func Print(w io.Writer, body []byte) error {
 		return err
 	}
 	return r.Write(w)
-}
-
-// Who tells who asks for a record: local is one on this machine, who may see
-// all; others see those of their account. ok is false for one who is nobody.
-type Who func(r *http.Request) (account string, local, ok bool)
-
-// Handler answers GET /outcrop/explain/{id} with the record of the request
-// with the id: as JSON, or as text to a caller that prefers text/plain. A
-// record of another account is not found, just as one that is not there.
-func (b *Book) Handler(who Who) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			failure(w, http.StatusMethodNotAllowed, "Ask with GET.")
-			return
-		}
-		account, local, ok := who(r)
-		if !ok {
-			failure(w, http.StatusForbidden, "Sign the request, or ask from the machine itself.")
-			return
-		}
-		rec, found := b.Find(r.PathValue("id"))
-		if !found || !local && rec.Account != account {
-			failure(w, http.StatusNotFound, "No request with this id is on record: ids are those of x-amzn-RequestId, and only the latest requests are kept.")
-			return
-		}
-		answer(w, r, &rec)
-	})
-}
-
-func answer(w http.ResponseWriter, r *http.Request, rec *Record) {
-	if r.Header.Get("Accept") == "text/plain" {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_ = rec.Write(w) // the caller is gone
-		return
-	}
-	body, err := rec.AppendJSON(nil)
-	if err != nil {
-		failure(w, http.StatusInternalServerError, "The record cannot be told.")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // the caller is gone
-}
-
-func failure(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	b, _ := json.Marshal(map[string]string{"message": message}) // cannot fail
-	_, _ = w.Write(append(b, '\n'))                             // the caller is gone
 }

@@ -59,7 +59,7 @@ type Served struct {
 	Engine  string              `json:"engine,omitzero"`
 	Tier    outcrop.ServiceTier `json:"tier,omitzero"`
 	Latency outcrop.Latency     `json:"latency,omitzero"`
-	// Class is the scheduling class; empty if the request did not run.
+	// Class is the scheduling class; empty if it did not come to the scheduler.
 	Class     string `json:"class,omitzero"`
 	Unit      string `json:"unit,omitzero"` // ARN of the unit whose capacity it used
 	Spilled   bool   `json:"spilled,omitzero"`
@@ -115,7 +115,7 @@ func Of(req *outcrop.Request, receipt *outcrop.Receipt, err error, took time.Dur
 	if req.Card != nil {
 		r.Served.Model = req.Card.ID
 	}
-	if receipt.Attempts > 0 || receipt.Scheduled || err == nil {
+	if receipt.Scheduled {
 		r.Served.Class = receipt.Class.String()
 	}
 	for l := receipt.Limit; l != nil && len(r.Limits) < maxLimits; l = l.Next {
@@ -140,6 +140,16 @@ func (r *Record) fail(err error) {
 	r.Status, r.Code, r.RetryAfter = bedrock.Status(e.Code), e.Code, e.RetryAfter
 	r.Message = e.Message[:min(len(e.Message), maxMessage)]
 }
+
+// Status and code of a request whose caller hung up, as in logs and metrics.
+const (
+	statusLeft              = 499
+	codeLeft   outcrop.Code = "ClientGone"
+)
+
+// Leave notes that the caller hung up before the answer's end, so that he was
+// told nothing of how it ended.
+func (r *Record) Leave() { r.Status, r.Code, r.Message, r.RetryAfter = statusLeft, codeLeft, "", 0 }
 
 // Refused reports whether the request was refused for want of room.
 func (r *Record) Refused() bool { return r.Status == 429 || r.Status == 503 }

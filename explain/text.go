@@ -17,6 +17,8 @@ func (r *Record) Sentence() string {
 	switch {
 	case r.Refused() && len(r.Limits) > 0:
 		return r.refusedSentence()
+	case r.Code == codeLeft:
+		return "Begun" + r.byEngine() + "; the caller hung up before the end."
 	case r.Code != "":
 		return "Failed with " + string(r.Code) + r.byEngine() + "."
 	case r.Status >= 400:

@@ -12,11 +12,12 @@ import (
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/bedrock"
+	"github.com/outcrop/outcrop/explain"
 	"github.com/outcrop/outcrop/meter"
 )
 
 // A Call is one authenticated request to the runtime. Its strings and bytes
-// are borrowed until Serve returns.
+// are borrowed until Serve returns, but for RequestID, which is kept.
 type Call struct {
 	RequestID  string
 	Received   time.Time
@@ -90,6 +91,9 @@ type Options struct {
 	// what is missing and has an obvious default is served with it, and a
 	// hint is logged.
 	Strict func() bool
+	// Explain keeps why each call was served as it was, refused ones included;
+	// nil keeps nothing.
+	Explain *explain.Book
 }
 
 // New returns an API that resolves models with resolver and records every

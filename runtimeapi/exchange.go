@@ -9,6 +9,7 @@ import (
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/bedrock"
+	"github.com/outcrop/outcrop/explain"
 	"github.com/outcrop/outcrop/meter"
 )
 
@@ -112,6 +113,18 @@ func (x *exchange) finish(ctx context.Context, err error) {
 	}
 	entry.Status, entry.Receipt, entry.Duration = x.status, x.receipt, x.elapsed()
 	x.api.book.Record(&entry)
+	if x.api.options.Explain != nil {
+		x.explain(err, &entry)
+	}
+}
+
+// explain keeps why the call went as it did.
+func (x *exchange) explain(err error, entry *meter.Entry) {
+	r := explain.Of(&x.request, &x.receipt, err, entry.Duration)
+	if entry.Code == meter.CodeClientGone {
+		r.Leave()
+	}
+	x.api.options.Explain.Add(&r)
 }
 
 // statusClientGone is what logs show for a caller that hung up.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/eventstream"
+	"github.com/outcrop/outcrop/explain"
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/runtimeapi"
 )
@@ -111,10 +112,11 @@ func (r noTarget) Resolve(context.Context, *outcrop.Principal, string) (*runtime
 	return nil, r.err
 }
 
-// A house is an API with the log that it writes.
+// A house is an API with the log and the records that it writes.
 type house struct {
 	api *runtimeapi.API
 	log *meter.Log
+	why *explain.Book
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
@@ -126,10 +128,10 @@ func (h *house) Write(p []byte) (int, error) {
 }
 
 func newHouse(resolver runtimeapi.Resolver, strict bool) *house {
-	h := &house{}
+	h := &house{why: explain.NewBook(explain.Config{})}
 	h.log = meter.NewLog(h, meter.JSON, slog.LevelInfo)
 	book := meter.NewBook(h.log, prometheus.NewRegistry())
-	h.api = runtimeapi.New(resolver, book, runtimeapi.Options{Region: "us-east-1", Strict: func() bool { return strict }})
+	h.api = runtimeapi.New(resolver, book, runtimeapi.Options{Region: "us-east-1", Strict: func() bool { return strict }, Explain: h.why})
 	return h
 }
 
