@@ -92,6 +92,10 @@ func Of(c step.Constants) fair.Capacity {
 	}
 }
 
+// unknownKV is the memory of an engine of which it is not known: more than
+// any has, also when it is given a fifth of it.
+const unknownKV = 1 << 40
+
 // Unknown returns the capacity of an engine of which only the number of
 // requests that it takes at a time is known, or not even that (0). It is no
 // gate but for that number, until the engine itself refuses; its rates are to
@@ -100,7 +104,7 @@ func Unknown(limit int) fair.Capacity {
 	if limit <= 0 {
 		limit = 1 << 16
 	}
-	return fair.Capacity{KVTokens: 1 << 40, MaxSeqs: limit, StepBudget: 1 << 30, PrefillRate: 10_000, DecodeRate: 50}
+	return fair.Capacity{KVTokens: unknownKV, MaxSeqs: limit, StepBudget: 1 << 30, PrefillRate: 10_000, DecodeRate: 50}
 }
 
 // A Pool is a Model that gives each request to one of its engines when the

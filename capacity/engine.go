@@ -23,6 +23,7 @@ type engine struct {
 	rates      estimate.Rates
 	correction estimate.Correction
 	scraped    time.Duration // when; 0 if never
+	said       estimate.Scrape
 
 	jobs    []*job
 	loads   uint64 // requests that it was given
@@ -272,7 +273,7 @@ func (d *local) correct(name string, s estimate.Scrape) {
 		}
 	}
 	now := d.now()
-	e.scraped = max(now, 1)
+	e.scraped, e.said = max(now, 1), s
 	e.correction.Scraped(now, s, reading)
 	d.judge(now, e)
 	d.arm(now)

@@ -37,11 +37,37 @@ type EngineState struct {
 	Failures        int // in a row
 	Failed, Served  int // requests, so far
 	// Scraped is how old what its metrics said is; negative if they were never
-	// read.
+	// read. Said is what they said.
 	Scraped time.Duration
+	Said    estimate.Scrape
 	// Gates say, for each class of which a request waits, what keeps one of
 	// these from this engine now.
 	Gates [outcrop.NumClasses]fair.Gate
+}
+
+// Draining is what Is returns for an engine that takes nothing new because it
+// was told so, or is not configured any more.
+const Draining = "draining"
+
+// Is returns how the engine stands in one word: Draining, or its condition.
+func (e *EngineState) Is() string {
+	if e.Drained || e.Leaving {
+		return Draining
+	}
+	return e.Condition.String()
+}
+
+// Memory returns how many tokens the engine's memory is counted to hold; known
+// is false if nobody said.
+func (e *EngineState) Memory() (tokens int, known bool) {
+	return e.Load.Capacity.KVTokens, e.Load.Capacity.KVTokens < unknownKV/8
+}
+
+// ExpectedWait returns how long a request of the class that came now would
+// wait at most, see fair.State.
+func (s *State) ExpectedWait(class outcrop.Class) time.Duration {
+	f := fair.State{Rate: float64(s.Rate), Classes: s.Classes}
+	return f.ExpectedWait(class)
 }
 
 // State returns a snapshot.
@@ -67,6 +93,10 @@ func (d *local) state() State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
+	if !d.closed {
+		d.catchUp(now)
+		d.arm(now)
+	}
 	f := d.pool.State()
 	s := State{Rate: fair.Service(f.Rate), Guarded: f.Guarded, Lanes: f.Lanes, Classes: f.Classes}
 	for _, e := range d.engines {
@@ -95,7 +125,7 @@ func (e *engine) state(now time.Duration) EngineState {
 		s.RestsFor = max(0, until-now)
 	}
 	if e.scraped > 0 {
-		s.Scraped = now - e.scraped
+		s.Scraped, s.Said = now-e.scraped, e.said
 	}
 	return s
 }

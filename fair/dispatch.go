@@ -29,11 +29,13 @@ func (p *Pool) advance(now time.Duration, out []Action) []Action {
 
 // fill adds to the buckets what d brings.
 func (p *Pool) fill(d time.Duration) {
-	p.drained.pass(d, p.queued > 0)
+	keep := kept(d)
+	p.drained.pass(d, keep, p.queued > 0)
 	rate := p.drained.rate(p.rate)
 	for i := range p.classes {
 		c := &p.classes[i]
-		c.drained.pass(d, c.queued > 0)
+		c.drained.pass(d, keep, c.queued > 0)
+		c.given.pass(d, keep, false)
 		if share := p.config.Floor[i]; share > 0 && c.queued > 0 && p.standing > 0 {
 			c.credit = min(c.credit+Service(share*rate*d.Seconds()), p.floorBurst(i))
 		}

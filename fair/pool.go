@@ -160,7 +160,9 @@ func (p *Pool) Progress(now time.Duration, id ID, tokens int, out []Action) []Ac
 // prompt and so many of output.
 func (p *Pool) settle(j *job, fresh, output int) {
 	due := Service(fresh) + p.output(output)
-	p.classes[j.Class].charge(j.tenant, due-j.charged)
+	c := &p.classes[j.Class]
+	c.charge(j.tenant, due-j.charged)
+	c.given.add(due - j.charged)
 	j.charged = due
 }
 
@@ -259,7 +261,9 @@ func (p *Pool) end(j *job) {
 		p.highCount--
 		p.highSeen = p.now
 	}
-	p.classes[j.Class].rest(j.tenant)
+	c := &p.classes[j.Class]
+	c.served += j.charged
+	c.rest(j.tenant)
 }
 
 // Up tells that an engine stands, and its capacity. It is also how a capacity

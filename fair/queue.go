@@ -120,6 +120,8 @@ type class struct {
 	cost      Service // of what is queued
 	weight    float64 // of the tenants that wait
 	drained   meter
+	given     meter   // service given, whether a queue stands or not
+	served    Service // to requests that have ended
 	credit    Service // of the floor
 }
 
@@ -264,14 +266,21 @@ const (
 	leastShare = 1e-3
 )
 
-func (m *meter) pass(d time.Duration, waiting bool) {
-	keep := math.Exp(-d.Seconds() / meterTime.Seconds())
+// kept is the share of what was measured that counts after d.
+func kept(d time.Duration) float64 { return math.Exp(-d.Seconds() / meterTime.Seconds()) }
+
+// pass lets d pass, after which the share keep counts.
+func (m *meter) pass(d time.Duration, keep float64, waiting bool) {
 	m.service *= Service(keep)
 	m.seconds *= keep
 	if waiting {
 		m.seconds += d.Seconds()
 	}
 }
+
+// pace returns service tokens a second over all the time, also that in which
+// the queue was empty.
+func (m *meter) pace() float64 { return float64(m.service) / meterTime.Seconds() }
 
 func (m *meter) add(s Service) { m.service = max(0, m.service+s) }
 

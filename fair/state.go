@@ -20,10 +20,38 @@ type ClassState struct {
 	Queued, Flying int
 	Cost           Service       // of what is queued, predicted
 	Tenants        int           // that have a counter
-	Oldest         time.Duration // wait of the request that is next; 0 if none is
+	Oldest         time.Duration // the longest wait of those that are next of their tenants
 	Rate           float64       // service tokens a second at which the queue drains
-	Credit         Service       // of the floor
-	Counts         Counts
+	// Pace is how many service tokens a second the class was given lately, with
+	// a time constant of ten seconds, and Served what its requests that have
+	// ended were given since the start.
+	Pace   float64
+	Served Service
+	Credit Service // of the floor
+	Counts Counts
+}
+
+// ExpectedWait returns how long a request of the class that came now would
+// wait at most; one of a tenant that has little waiting waits less. It leaves
+// out what the request itself costs.
+func (s *State) ExpectedWait(class outcrop.Class) time.Duration {
+	var above Service
+	for i := int(class) + 1; i < outcrop.NumClasses; i++ {
+		above += s.Classes[i].Cost
+	}
+	c := &s.Classes[class]
+	return seconds(min(drainTime(above, s.Rate)+drainTime(c.Cost, c.Rate), maxSeconds))
+}
+
+// drainTime is in how many seconds a queue of the cost drains.
+func drainTime(cost Service, rate float64) float64 {
+	switch {
+	case cost <= 0:
+		return 0
+	case rate <= 0:
+		return maxSeconds // no engine stands
+	}
+	return float64(cost) / rate
 }
 
 // An EngineState is the load of an engine.
@@ -55,10 +83,10 @@ func (p *Pool) State() State {
 		c := &p.classes[i]
 		s.Classes[i] = ClassState{
 			Queued: c.queued, Flying: c.flying, Cost: c.cost, Tenants: len(c.tenants),
-			Rate: c.drained.rate(p.rate), Credit: c.credit, Counts: p.counts[i],
+			Rate: c.drained.rate(p.rate), Pace: c.given.pace(), Served: c.served, Credit: c.credit, Counts: p.counts[i],
 		}
-		if c.queued > 0 {
-			s.Classes[i].Oldest = p.now - c.all.items[0].head().came
+		for _, t := range c.all.items {
+			s.Classes[i].Oldest = max(s.Classes[i].Oldest, p.now-t.head().came)
 		}
 	}
 	for _, e := range p.engines {
