@@ -92,9 +92,12 @@ func Of(c step.Constants) fair.Capacity {
 	}
 }
 
-// unknownKV is the memory of an engine of which it is not known: more than
-// any has, also when it is given a fifth of it.
-const unknownKV = 1 << 40
+// What an engine is counted with of which it is not known: more than any has,
+// also when it is given a fifth of it.
+const (
+	unknownKV   = 1 << 40
+	unknownSeqs = 1 << 16
+)
 
 // Unknown returns the capacity of an engine of which only the number of
 // requests that it takes at a time is known, or not even that (0). It is no
@@ -102,7 +105,7 @@ const unknownKV = 1 << 40
 // be estimated.
 func Unknown(limit int) fair.Capacity {
 	if limit <= 0 {
-		limit = 1 << 16
+		limit = unknownSeqs
 	}
 	return fair.Capacity{KVTokens: unknownKV, MaxSeqs: limit, StepBudget: 1 << 30, PrefillRate: 10_000, DecodeRate: 50}
 }

@@ -44,7 +44,7 @@ func Collector(pools func() []State) prometheus.Collector {
 		condition:    desc("engine_condition", "1 for the condition that the engine is in: healthy, probing, resting, draining.", "model", "engine", "condition"),
 		factor:       desc("engine_factor", "Share of its capacity that the engine is given.", "model", "engine"),
 		sequences:    desc("engine_running", "Requests on the engine.", "model", "engine"),
-		maxSequences: desc("engine_running_limit", "Most requests that the engine takes at a time.", "model", "engine"),
+		maxSequences: desc("engine_running_limit", "Most requests that the engine takes at a time; absent if that is not known.", "model", "engine"),
 		kv:           desc("engine_kv_tokens", "Tokens in the engine's memory, by what was sent and predicted.", "model", "engine"),
 		maxKV:        desc("engine_kv_limit_tokens", "Tokens that the engine's memory holds; absent if that is not known.", "model", "engine"),
 		backlog:      desc("engine_prefill_backlog_tokens", "Uncached prompt tokens that were sent and have no first token yet.", "model", "engine"),
@@ -113,7 +113,9 @@ func (c *collector) engine(out metricSink, model string, e *EngineState) {
 	}
 	out.gauge(c.factor, e.Factor, model, name)
 	out.gauge(c.sequences, float64(e.Load.Sequences), model, name)
-	out.gauge(c.maxSequences, float64(e.Load.Capacity.MaxSeqs), model, name)
+	if most, known := e.Places(); known {
+		out.gauge(c.maxSequences, float64(most), model, name)
+	}
 	out.gauge(c.kv, float64(e.Load.KV), model, name)
 	if most, known := e.Memory(); known {
 		out.gauge(c.maxKV, float64(most), model, name)

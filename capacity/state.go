@@ -63,6 +63,12 @@ func (e *EngineState) Memory() (tokens int, known bool) {
 	return e.Load.Capacity.KVTokens, e.Load.Capacity.KVTokens < unknownKV/8
 }
 
+// Places returns how many requests the engine is counted to run at a time;
+// known is false if nobody said.
+func (e *EngineState) Places() (requests int, known bool) {
+	return e.Load.Capacity.MaxSeqs, e.Load.Capacity.MaxSeqs < unknownSeqs/8
+}
+
 // ExpectedWait returns how long a request of the class that came now would
 // wait at most, see fair.State.
 func (s *State) ExpectedWait(class outcrop.Class) time.Duration {

@@ -79,10 +79,10 @@ type UnitStatus struct {
 
 	InFlight int64         `json:"in_flight"`
 	Admitted uint64        `json:"admitted"`
-	Waited   uint64        `json:"waited"`       // of these, those that had to wait
-	WaitTime time.Duration `json:"wait_time_ns"` // of all these together
-	Refused  []Count       `json:"refused"`      // by limit
-	Spilled  []Count       `json:"spilled"`      // by the class that they went to
+	Waited   uint64        `json:"waited"`               // of these, those that had to wait
+	WaitTime time.Duration `json:"wait_ms,format:milli"` // of all these together
+	Refused  []Count       `json:"refused"`              // by limit
+	Spilled  []Count       `json:"spilled"`              // by the class that they went to
 }
 
 // Status returns the state of everything.
