@@ -242,7 +242,7 @@ outcrop_requests_total{model="unknown",operation="Converse",outcome="ValidationE
 	}
 }
 
-func TestMetricsCountClassesAndSpills(t *testing.T) {
+func TestMetricsCountSpills(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	book := meter.NewBook(meter.NewLog(&bytes.Buffer{}, meter.JSON, slog.LevelInfo), reg)
 	flex, stranger, refused := spilled(), spilled(), spilled()
@@ -253,17 +253,12 @@ func TestMetricsCountClassesAndSpills(t *testing.T) {
 		book.Record(e)
 	}
 	want := `
-# HELP outcrop_class_requests_total Invocations by model and the class in which they were scheduled.
-# TYPE outcrop_class_requests_total counter
-outcrop_class_requests_total{class="default",model="amazon.nova-lite-v1:0"} 2
-outcrop_class_requests_total{class="flex",model="amazon.nova-lite-v1:0"} 1
-outcrop_class_requests_total{class="provisioned",model="amazon.nova-lite-v1:0"} 1
 # HELP outcrop_spilled_requests_total Invocations over their provisioned throughput that were served on demand, by model and class.
 # TYPE outcrop_spilled_requests_total counter
 outcrop_spilled_requests_total{model="amazon.nova-lite-v1:0",to="default"} 2
 outcrop_spilled_requests_total{model="amazon.nova-lite-v1:0",to="flex"} 1
 `
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "outcrop_class_requests_total", "outcrop_spilled_requests_total"); err != nil {
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "outcrop_spilled_requests_total"); err != nil {
 		t.Error(err)
 	}
 }
@@ -281,6 +276,42 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { book.Record(e) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
+	}
+}
+
+func TestQueuesAreMeasuredByClass(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	book := meter.NewBook(meter.NewLog(&bytes.Buffer{}, meter.JSON, slog.LevelInfo), reg)
+	book.Record(entry()) // it came to no queue
+	scheduled := entry()
+	scheduled.Receipt.Scheduled, scheduled.Receipt.Class, scheduled.Receipt.Queued = true, outcrop.ClassPriority, 3*time.Second
+	book.Record(scheduled)
+	scheduled.Receipt.FirstToken = 0 // refused in the queue
+	book.Record(scheduled)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if m.GetLabel()[0].GetValue() == "priority" {
+				got[f.GetName()] += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	if len(got) != 2 || got["outcrop_queue_seconds"] != 2 || got["outcrop_class_first_token_seconds"] != 1 {
+		t.Errorf("%v", got)
+	}
+}
+
+func BenchmarkRecordScheduled(b *testing.B) {
+	book := meter.NewBook(meter.NewLog(discard{}, meter.JSON, slog.LevelInfo), prometheus.NewRegistry())
+	e := entry()
+	e.Receipt.Scheduled, e.Receipt.Class = true, outcrop.ClassDefault
+	b.ReportAllocs()
+	for b.Loop() {
+		book.Record(e)
 	}
 }
 

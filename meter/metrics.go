@@ -12,16 +12,18 @@ import (
 // occurred the resolved children, so that recording looks nothing up by
 // string.
 type metrics struct {
-	requests  *prometheus.CounterVec
-	tokens    *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
-	first     *prometheus.HistogramVec
-	between   *prometheus.HistogramVec
-	mu        sync.RWMutex
-	resolved  map[labels]*children
-	simulated *prometheus.CounterVec
-	classes   *prometheus.CounterVec
-	spilled   *prometheus.CounterVec
+	requests   *prometheus.CounterVec
+	tokens     *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	first      *prometheus.HistogramVec
+	between    *prometheus.HistogramVec
+	queue      *prometheus.HistogramVec
+	classFirst *prometheus.HistogramVec
+	simulated  *prometheus.CounterVec
+	spilled    *prometheus.CounterVec
+
+	mu       sync.RWMutex
+	resolved map[labels]*children
 }
 
 type labels struct {
@@ -36,7 +38,8 @@ type children struct {
 	requests, simulated        prometheus.Counter
 	input, output, read, write prometheus.Counter
 	duration, first, between   prometheus.Observer
-	class, spilled             prometheus.Counter // nil if they do not count
+	spilled                    prometheus.Counter  // nil if they did not
+	queue, classFirst          prometheus.Observer // nil if they were not scheduled
 }
 
 // outcomeOK is the outcome label of a success.
@@ -56,8 +59,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "outcrop_tokens_total", Help: "Tokens by model, outcome and class (input, output, cache_read, cache_write)."},
 			[]string{"model", "outcome", "class"}),
-		classes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "outcrop_class_requests_total", Help: "Invocations by model and the class in which they were scheduled."}, []string{"model", "class"}),
 		spilled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "outcrop_spilled_requests_total", Help: "Invocations over their provisioned throughput that were served on demand, by model and class."},
 			[]string{"model", "to"}),
@@ -70,9 +71,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		between: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "outcrop_time_between_tokens_seconds", Help: "Mean time between the output tokens of an answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"model", "outcome"}),
+		queue: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "outcrop_queue_seconds", Help: "Time in the queue for an engine, of all requests that came there, by class.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 20)}, []string{"model", "class"}),
+		classFirst: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "outcrop_class_first_token_seconds", Help: "Time to the first token of an answer, by class.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17)}, []string{"model", "class"}),
 		resolved: map[labels]*children{},
 	}
-	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between, m.classes, m.spilled)
+	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between, m.queue, m.classFirst, m.spilled)
 	return m
 }
 
@@ -88,9 +95,6 @@ func (m *metrics) record(e *Entry) {
 	if e.Receipt.Simulated {
 		c.simulated.Inc()
 	}
-	if c.class != nil {
-		c.class.Inc()
-	}
 	if c.spilled != nil {
 		c.spilled.Inc()
 	}
@@ -99,6 +103,13 @@ func (m *metrics) record(e *Entry) {
 	}
 	if d, ok := e.betweenTokens(); ok {
 		c.between.Observe(d.Seconds())
+	}
+	if c.queue == nil {
+		return
+	}
+	c.queue.Observe(e.Receipt.Queued.Seconds())
+	if e.Receipt.FirstToken > 0 {
+		c.classFirst.Observe(e.Receipt.FirstToken.Seconds())
 	}
 }
 
@@ -142,7 +153,7 @@ func (m *metrics) resolve(l labels) *children {
 		between:   m.between.WithLabelValues(model, outcome),
 	}
 	if l.class != "" {
-		c.class = m.classes.WithLabelValues(model, l.class)
+		c.queue, c.classFirst = m.queue.WithLabelValues(model, l.class), m.classFirst.WithLabelValues(model, l.class)
 	}
 	if l.spilled {
 		c.spilled = m.spilled.WithLabelValues(model, l.class)
