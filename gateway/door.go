@@ -13,6 +13,7 @@ import (
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/metricsapi"
 	"github.com/outcrop/outcrop/runtimeapi"
+	"github.com/outcrop/outcrop/watchapi"
 )
 
 // A door is the server's one handler: it guards the framing, gives the
@@ -50,7 +51,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.refuse(&v, err)
 		return
 	}
-	if metricsapi.Serves(v.path) {
+	if metricsapi.Serves(v.path) || watchapi.Serves(v.path) {
 		d.serveWatch(&v)
 		return
 	}

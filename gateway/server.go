@@ -20,9 +20,9 @@ import (
 
 	"github.com/outcrop/outcrop/config"
 	"github.com/outcrop/outcrop/controlapi"
+	"github.com/outcrop/outcrop/explain"
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/meter"
-	"github.com/outcrop/outcrop/metricsapi"
 	"github.com/outcrop/outcrop/quota"
 	"github.com/outcrop/outcrop/runtimeapi"
 	"github.com/outcrop/outcrop/store"
@@ -80,17 +80,17 @@ func (s *Server) wire() error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	book := meter.NewBook(s.log, registry)
+	book, why := meter.NewBook(s.log, registry), explain.NewBook(explain.Config{})
 	if err := s.openControl(); err != nil {
 		return err
 	}
 	s.door = &door{
 		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book,
 		runtime: runtimeapi.New(s, book, runtimeapi.Options{
-			Region: s.config.Region, Strict: s.strict}),
+			Region: s.config.Region, Strict: s.strict, Explain: why}),
 		control: s.control,
-		watch:   metricsapi.New(registry, s.ready),
 	}
+	s.door.watch = s.watch(registry, why)
 	s.http = s.newHTTP(s.door)
 	return nil
 }

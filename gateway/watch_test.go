@@ -4,6 +4,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/outcrop/outcrop/explain"
+	"github.com/outcrop/outcrop/identity"
+	"github.com/outcrop/outcrop/watchapi"
 )
 
 // TestWatchersMustNameTheServer plays a web page whose name was made to point
@@ -66,5 +70,79 @@ func TestUnsignedFieldsOfInvokeModelAreRefused(t *testing.T) {
 	}
 	if r := (caller{id: id, secret: secret}).ask(t, h, client, "POST", haikuPath+"/invoke", body); r.status != 200 {
 		t.Errorf("without any: %d %s", r.status, r.body)
+	}
+}
+
+// lookup asks for what is on record of the request that r answers.
+func lookup(t *testing.T, h *house, client *http.Client, c caller, id string) reply {
+	t.Helper()
+	return c.ask(t, h, client, "GET", watchapi.ExplainPath+id, "")
+}
+
+func TestEveryRequestIsExplained(t *testing.T) {
+	h := start(t, fast)
+	for protocol, transport := range protocols() {
+		client := newClient(t, transport)
+		for _, path := range []string{conversePath, streamPath, "/model/no.such-model/converse"} {
+			answered := h.ask(t, client, "POST", path, hello)
+			id := answered.header.Get("X-Amzn-Requestid")
+			r := lookup(t, h, client, caller{}, id)
+			record, err := explain.Parse([]byte(r.body))
+			if err != nil || r.status != 200 || record.ID != id || record.Status != answered.status || answered.status >= 400 && record.Message == "" {
+				t.Errorf("%s: %s -> %d: %d %s", protocol, path, answered.status, r.status, r.body)
+			}
+		}
+		if r := lookup(t, h, client, caller{}, "unknown"); r.status != 404 {
+			t.Errorf("%s: an unknown id: %d %s", protocol, r.status, r.body)
+		}
+	}
+}
+
+func TestAccountsSeeTheirOwnAlone(t *testing.T) {
+	cfg := load(t, fast)
+	id, secret := aKey(t, cfg.Data, nil)
+	_, token := aBearer(t, cfg.Data)
+	otherID, otherSecret := aKey(t, cfg.Data, func(k *identity.Key) { k.Principal.Account = "444455556666" })
+	h := startOn(t, cfg)
+	client := newClient(t, &http.Transport{})
+	mine, same, other := caller{id: id, secret: secret}, caller{bearer: token}, caller{id: otherID, secret: otherSecret}
+	buy := `{"modelUnits":1,"provisionedModelName":"mine","modelId":"` + haiku + `"}`
+	if r := mine.ask(t, h, client, "POST", "/provisioned-model-throughput", buy); r.status != 201 {
+		t.Fatal(r.status, r.body)
+	}
+	request := mine.ask(t, h, client, "POST", conversePath, hello).header.Get("X-Amzn-Requestid")
+	for _, c := range []struct {
+		name            string
+		caller          caller
+		explain, status int
+		units           int
+	}{{"the caller", mine, 200, 200, 1}, {"another key of the account", same, 200, 200, 1}, {"another account", other, 404, 200, 0}, {"nobody", caller{}, 403, 403, 0}, {"a wrong secret", caller{id: id, secret: "x"}, 403, 403, 0}} {
+		if r := lookup(t, h, client, c.caller, request); r.status != c.explain {
+			t.Errorf("%s: explain: %d %s", c.name, r.status, r.body)
+		}
+		r := c.caller.ask(t, h, client, "GET", watchapi.CapacityPath, "")
+		if r.status != c.status || strings.Count(r.body, `"name":"mine"`) != c.units {
+			t.Errorf("%s: capacity: %d %s", c.name, r.status, r.body)
+		}
+		if r.status != 200 && r.message() == "" {
+			t.Errorf("%s: no message in %s", c.name, r.body)
+		}
+	}
+}
+
+// TestWebPagesDoNotWatch plays a web page in a browser on this machine: under
+// a name of its own it is refused, and from its own site it may not read.
+func TestWebPagesDoNotWatch(t *testing.T) {
+	h := start(t, fast)
+	client := newClient(t, &http.Transport{})
+	for _, path := range []string{watchapi.CapacityPath, watchapi.ExplainPath + "x"} {
+		c := caller{change: func(r *http.Request) { r.Host = "evil.example" }}
+		if r := c.ask(t, h, client, "GET", path, ""); r.status != 403 {
+			t.Errorf("%s by another name: %d %s", path, r.status, r.body)
+		}
+		c = caller{change: func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }}
+		if r := c.ask(t, h, client, "GET", path, ""); r.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %v", path, r.header)
+		}
 	}
 }
