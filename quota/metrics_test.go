@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -25,6 +26,11 @@ func TestMetrics(t *testing.T) {
 		for range 4 { // 1 on the unit, 2 spilled, 1 refused
 			_, _ = m.Invoke(t.Context(), onUnit(request("Hi", 10)), discard)
 		}
+		other := request("Hi", 10)
+		other.Principal = &outcrop.Principal{Account: "222222222222"}
+		if _, err := m.Invoke(t.Context(), other, discard); err != nil {
+			t.Fatal(err)
+		}
 		got := map[string]float64{}
 		families, err := reg.Gather()
 		if err != nil {
@@ -34,6 +40,9 @@ func TestMetrics(t *testing.T) {
 			for _, x := range f.GetMetric() {
 				name := f.GetName()
 				for _, p := range x.GetLabel() {
+					if strings.Contains(p.GetValue(), account) || strings.Contains(p.GetValue(), other.Principal.Account) {
+						t.Errorf("%s names an account: %v", name, x)
+					}
 					if p.GetName() == "limit" || p.GetName() == "class" || p.GetName() == "kind" {
 						name += " " + p.GetValue()
 					}
@@ -44,13 +53,12 @@ func TestMetrics(t *testing.T) {
 		for name, want := range map[string]float64{
 			"outcrop_unit_admitted_total":                     1,
 			"outcrop_unit_spilled_total flex":                 3,
-			"outcrop_quota_admitted_total":                    2,
+			"outcrop_quota_admitted_total":                    3, // of two accounts
 			"outcrop_quota_refused_total requests-per-minute": 1,
-			"outcrop_quota_level requests-per-minute":         2,
-			"outcrop_quota_limit requests-per-minute":         2,
-			"outcrop_quota_tokens_total used":                 1400,
+			"outcrop_quota_fullest_ratio requests-per-minute": 1,
+			"outcrop_quota_tokens_total used":                 2100,
 			"outcrop_quota_in_flight":                         0,
-			"outcrop_unit_limit unit-input":                   400 + 200,
+			"outcrop_unit_limit unit-input":                   400,
 			"outcrop_unit_level unit-input":                   600,
 			"outcrop_unit_used_ratio output":                  0.01,
 		} {
