@@ -126,3 +126,7 @@ func (a *API) Provisioned() []outcrop.Provisioned {
 	}
 	return all
 }
+
+// Sold returns how many units are sold in all accounts, by the id of the card
+// that they were bought of, from memory.
+func (a *API) Sold() map[string]int { return a.sold(a.Provisioned()) }

@@ -20,7 +20,7 @@ func (r *Record) Sentence() string {
 	case r.Code == codeLeft:
 		return "Begun" + r.byEngine() + "; the caller hung up before the end."
 	case r.Code != "":
-		return "Failed with " + string(r.Code) + r.byEngine() + "."
+		return strings.TrimRight("Failed with "+string(r.Code)+r.byEngine()+": "+r.Message, ".: ") + "."
 	case r.Status >= 400:
 		return "Failed with status " + strconv.Itoa(r.Status) + "."
 	}
@@ -203,7 +203,7 @@ func (l *Limit) text() string {
 	} else {
 		s += ", free in " + short(l.Wait)
 	}
-	if l.Waited > 0 {
+	if l.Waited >= time.Millisecond {
 		s += ", waited " + short(l.Waited)
 	}
 	return s
@@ -236,7 +236,7 @@ func (r *Record) answer() string {
 func (r *Record) times() string {
 	var parts []string
 	add := func(name string, d time.Duration) {
-		if d > 0 {
+		if d >= time.Millisecond {
 			parts = append(parts, name+" "+short(d))
 		}
 	}

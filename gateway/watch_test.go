@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/explain"
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/watchapi"
@@ -144,5 +145,63 @@ func TestWebPagesDoNotWatch(t *testing.T) {
 		if r := c.ask(t, h, client, "GET", path, ""); r.header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: %v", path, r.header)
 		}
+	}
+}
+
+func TestCapacityShowsWhatIsServedAndSold(t *testing.T) {
+	h := start(t, twoAMinute)
+	client := newClient(t, &http.Transport{})
+	arn := h.buy(t, client, "mine", haiku)
+	for _, model := range []string{arn, haiku, haiku, haiku} { // the last one is refused
+		h.converse(t, client, model)
+	}
+	v, err := watchapi.Parse([]byte(h.ask(t, client, "GET", watchapi.CapacityPath, "").body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finished, pools := map[string]int{}, map[string]watchapi.Pool{}
+	for _, p := range v.Pools {
+		pools[p.Model] = p
+	}
+	p := pools[haiku]
+	for _, c := range p.Classes {
+		finished[c.Class] = c.Finished
+	}
+	if len(pools) != len(v.Pools) || !p.Simulated || p.Units.Sold != 1 || p.Units.Free < 1 || finished["default"] != 2 || finished["provisioned"] != 1 || len(p.Engines) != 1 || p.Engines[0].Served != 3 {
+		t.Errorf("%d pools of %d models, %+v", len(v.Pools), len(pools), p)
+	}
+	if _, ok := pools[haiku+":48k"]; ok {
+		t.Error("a variant is shown beside the pool that it shares")
+	}
+	if len(v.Units) != 1 || v.Units[0].ARN != arn || v.Units[0].Admitted != 1 || v.Units[0].Status != outcrop.ProvisionedInService {
+		t.Errorf("units: %+v", v.Units)
+	}
+	if len(v.OnDemand) != 1 || v.OnDemand[0].Admitted != 2 || len(v.OnDemand[0].Refused) != 1 {
+		t.Errorf("on demand: %+v", v.OnDemand)
+	}
+}
+
+func TestMetricsOfPoolsAndLimits(t *testing.T) {
+	h := start(t, twoAMinute)
+	client := newClient(t, &http.Transport{})
+	for range 3 {
+		h.converse(t, client, haiku)
+	}
+	page := h.ask(t, client, "GET", "/metrics", "").body
+	for _, line := range []string{
+		`outcrop_scheduled_total{class="default",model="` + haiku + `",outcome="finished"} 2`,
+		`outcrop_queue_seconds_count{class="default",model="` + haiku + `"} 2`,
+		`outcrop_quota_refused_total{limit="requests-per-minute",model="` + haiku + `"} 1`,
+		`outcrop_engine_condition{condition="healthy",engine="sim",model="` + haiku + `"} 1`,
+	} {
+		if !strings.Contains(page, "\n"+line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
+	if strings.Contains(page, identity.OpenAccount) {
+		t.Error("an account is named")
+	}
+	if strings.Contains(page, "amazon.nova-lite") {
+		t.Error("there are series of a simulated model that nobody has asked for")
 	}
 }
