@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -85,36 +86,44 @@ type UnitStatus struct {
 	Spilled  []Count       `json:"spilled"`              // by the class that they went to
 }
 
-// Status returns the state of everything.
+// Status returns the state of everything. Requests wait for it only as long as
+// it takes to copy that.
 func (l *Limiter) Status() Status {
+	s := l.copyStatus()
+	slices.SortFunc(s.Uses, func(a, b UseStatus) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Model, b.Model))
+	})
+	slices.SortFunc(s.Reserved, func(a, b UnitStatus) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Model, b.Model))
+	})
+	return s
+}
+
+// copyStatus returns the state in no order but for that of the units.
+func (l *Limiter) copyStatus() Status {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.expired += uint64(len(l.ledger.Expire(now)))
 	held := l.ledger.Tally().Held
 	s := Status{InFlight: l.ledger.InFlight(), Expired: l.expired,
-		Held: Held{held.Requests, held.Tokens, held.Input, held.Output}}
+		Held: Held{held.Requests, held.Tokens, held.Input, held.Output}, Uses: make([]UseStatus, 0, len(l.uses))}
 	for k, u := range l.uses {
 		s.Uses = append(s.Uses, u.status(k, l.levels(ledger.Scope{Account: k.account, Model: k.model}, now)))
 	}
-	slices.SortFunc(s.Uses, func(a, b UseStatus) int {
-		return strings.Compare(a.Account+"\x00"+a.Model, b.Account+"\x00"+b.Model)
-	})
 	for _, u := range l.forgetUnits(nil) {
 		s.Units = append(s.Units, u.status(u.id, l.levels(ledger.Scope{Unit: u.id}, now), now))
 	}
 	for _, u := range l.reserved {
 		s.Reserved = append(s.Reserved, u.status("", l.levels(ledger.Scope{Unit: u.id}, now), now))
 	}
-	slices.SortFunc(s.Reserved, func(a, b UnitStatus) int {
-		return strings.Compare(a.Account+"\x00"+a.Model, b.Account+"\x00"+b.Model)
-	})
 	return s
 }
 
 func (l *Limiter) levels(s ledger.Scope, now time.Duration) []Level {
-	var all []Level
-	for _, x := range l.ledger.Status(s, now) {
+	have := l.ledger.Status(s, now)
+	all := make([]Level, 0, len(have))
+	for _, x := range have {
 		all = append(all, Level{x.Limit.String(), x.Level, x.Max, x.Percent})
 	}
 	return all
