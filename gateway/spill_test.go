@@ -96,8 +96,8 @@ func TestSpillsStandInHeadersLogAndMetrics(t *testing.T) {
 	metrics := h.ask(t, client, "GET", "/metrics", "").body
 	for _, line := range []string{
 		`outcrop_spilled_requests_total{model="` + haiku + `",to="flex"} 2`,
-		`outcrop_class_requests_total{class="flex",model="` + haiku + `"} 2`,
-		`outcrop_class_requests_total{class="provisioned",model="` + haiku + `"} 1`,
+		`outcrop_queue_seconds_count{class="flex",model="` + haiku + `"} 2`,
+		`outcrop_queue_seconds_count{class="provisioned",model="` + haiku + `"} 1`,
 	} {
 		if !strings.Contains(metrics, line) {
 			t.Errorf("no %s in the metrics", line)
