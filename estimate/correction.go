@@ -7,6 +7,7 @@ type Scrape struct {
 	Running, Waiting int     // requests that take part in steps, and that do not yet
 	KVUsage          float64 // share of the memory in use, 0 to 1
 	Preemptions      float64 // so far; a counter
+	KVTokens         int     // that fit the memory; 0 if the engine does not say
 }
 
 // A Correction is the factor by which an engine takes less than its capacity

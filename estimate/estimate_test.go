@@ -237,6 +237,9 @@ vllm:num_requests_waiting{engine="0"} 7.0 1700000000000
 vllm:num_preemptions_total{engine="0"} 1.2e+01
 vllm:kv_cache_usage_perc{engine="0"} 0.5
 vllm:kv_cache_usage_perc{engine="1"} 0.75
+vllm:cache_config_info{block_size="16",cache_dtype="auto",num_gpu_blocks="1000",num_gpu_blocks_override="None"} 1.0
+vllm:cache_config_info{num_gpu_blocks="500",block_size="16"} 1.0
+vllm:cache_config_info{num_gpu_blocks="None",block_size="16"} 1.0
 vllm:num_requests_waiting_by_reason{reason="x"} 99
 vllm:num_requests_waiting{engine="9"} NaN
 vllm:num_requests_waiting{engine="9"
@@ -245,7 +248,7 @@ other 1
 
 func TestMetricsOfVLLMAreRead(t *testing.T) {
 	s, ok := estimate.ParseMetrics([]byte(page))
-	if want := (estimate.Scrape{Running: 5, Waiting: 7, KVUsage: .75, Preemptions: 12}); !ok || s != want {
+	if want := (estimate.Scrape{Running: 5, Waiting: 7, KVUsage: .75, Preemptions: 12, KVTokens: 24_000}); !ok || s != want {
 		t.Errorf("got %+v, %v, want %+v", s, ok, want)
 	}
 	if _, ok := estimate.ParseMetrics([]byte("llamacpp:requests_processing 1\n")); ok {
@@ -258,7 +261,7 @@ func FuzzParseMetrics(f *testing.F) {
 	f.Add([]byte("vllm:num_requests_waiting} 1\nvllm:num_requests_waiting{} -1 \nvllm:"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, ok := estimate.ParseMetrics(b)
-		if s.Running < 0 || s.Waiting < 0 || !(s.KVUsage >= 0 && s.KVUsage <= 1) || !(s.Preemptions >= 0) {
+		if s.Running < 0 || s.Waiting < 0 || !(s.KVUsage >= 0 && s.KVUsage <= 1) || !(s.Preemptions >= 0) || s.KVTokens < 0 {
 			t.Errorf("got %+v, %v", s, ok)
 		}
 	})

@@ -13,6 +13,7 @@ const (
 	metricPreemptions = "vllm:num_preemptions_total"
 	metricUsage       = "vllm:kv_cache_usage_perc"
 	metricUsageOld    = "vllm:gpu_cache_usage_perc" // until vLLM 0.10
+	metricCache       = "vllm:cache_config_info"    // the figures are in the labels
 )
 
 // ParseMetrics reads a page in the text format of Prometheus; ok is false if it
@@ -36,6 +37,8 @@ func ParseMetrics(page []byte) (s Scrape, ok bool) {
 			s.Preemptions += value
 		case metricUsage, metricUsageOld:
 			s.KVUsage = max(s.KVUsage, min(value, 1))
+		case metricCache:
+			s.KVTokens = min(s.KVTokens+label(line, "block_size")*label(line, "num_gpu_blocks"), 1<<60)
 		}
 	}
 	return s, ok
@@ -67,6 +70,19 @@ func sample(line []byte) (name []byte, value float64, ok bool) {
 		return nil, 0, false
 	}
 	return name, value, true
+}
+
+// label returns the number that is the value of a label; 0 if it is none, or
+// one that no engine has.
+func label(line []byte, name string) int {
+	for _, before := range []string{"{", ","} {
+		_, rest, found := bytes.Cut(line, []byte(before+name+`="`))
+		value, _, closed := bytes.Cut(rest, []byte(`"`))
+		if n, err := strconv.Atoi(string(value)); found && closed && err == nil && n > 0 && n < 1<<30 {
+			return n
+		}
+	}
+	return 0
 }
 
 func count(v float64) int { return int(min(v, 1<<20)) }
