@@ -80,6 +80,8 @@ type Residual struct {
 	Typical float64 // root of the mean square
 	Worst   float64
 	Samples int
+	// Left is how many more were left out, being far off all others.
+	Left int
 }
 
 // Bad is the typical error from which on a fit should not be relied upon. It
@@ -147,8 +149,10 @@ func (f *Fit) fitDecodes(decodes []Decode) error {
 	if len(points) == 0 {
 		return ErrDecodes
 	}
-	f.decode = fit(points)
-	f.Decoding = f.decode.residual(points)
+	var kept []point
+	f.decode, kept = robust(points)
+	f.Decoding = f.decode.residual(kept)
+	f.Decoding.Left = len(points) - len(kept)
 	return nil
 }
 

@@ -146,6 +146,26 @@ func TestNoiseIsToldAsNoise(t *testing.T) {
 	}
 }
 
+func TestOneHiccupDoesNotTurnTheFitOver(t *testing.T) {
+	c := step.H100Llama8B()
+	for i := range 2 * len(sequences) {
+		for _, factor := range []float64{.4, 5} {
+			m := measured(c, prompts, sequences)
+			m.Decodes[i].Gap = time.Duration(factor * float64(m.Decodes[i].Gap))
+			f, err := calibration.New(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Decoding.Left != 1 || f.Decoding.Samples != len(m.Decodes)-1 || f.Decoding.Typical > .01 {
+				t.Errorf("gap %d times %v: %+v", i, factor, f.Decoding)
+			}
+			if got, want := f.Gap(64, 64*1000), c.Time(0, 64, 64*1000); math.Abs(float64(got-want)) > float64(want)/50 {
+				t.Errorf("gap %d times %v: 64 sequences are fitted to take %v, want %v", i, factor, got, want)
+			}
+		}
+	}
+}
+
 func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	reads, decodes := byHand.Reads, byHand.Decodes
 	for name, c := range map[string]struct {

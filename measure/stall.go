@@ -102,7 +102,7 @@ func (v *visitor) stall(prompt int) calibration.Stall {
 		if len(before) == 0 || len(during) == 0 {
 			continue
 		}
-		usual = append(usual, median(before))
+		usual = append(usual, mean(before[max(0, len(before)-v.b.run.plan.window):]))
 		worst = append(worst, slices.Max(during))
 		s.Context += v.b.streams[i].prompt + produced
 	}
@@ -127,6 +127,14 @@ func (v *visitor) gaps(times []time.Time) (before, during []time.Duration, produ
 		}
 	}
 	return before, during, produced
+}
+
+func mean(all []time.Duration) time.Duration {
+	sum := time.Duration(0)
+	for _, d := range all {
+		sum += d
+	}
+	return sum / time.Duration(len(all))
 }
 
 func median(all []time.Duration) time.Duration {

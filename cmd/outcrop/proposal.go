@@ -54,6 +54,9 @@ func (p *proposal) warnings() []string {
 				f.of, percent(f.Typical), percent(calibration.Bad)))
 		}
 	}
+	if n := p.fit.Decoding.Left; n > 0 {
+		all = append(all, fmt.Sprintf("%d of %d gaps between tokens were far off all others and were left out", n, n+p.fit.Decoding.Samples))
+	}
 	if out := p.fit.Output(p.maxGap); out.Slow {
 		all = append(all, fmt.Sprintf("a single sequence takes %s from token to token, more than the %s of --max-gap: its rate is what the unit is made of",
 			rounded(out.Gap), p.maxGap))

@@ -83,6 +83,7 @@ type residualView struct {
 	Typical float64 `json:"typical"`
 	Worst   float64 `json:"worst"`
 	Samples int     `json:"samples"`
+	Left    int     `json:"left_out"`
 }
 
 type readView struct {
