@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/calibration"
 	"github.com/outcrop/outcrop/fair"
 	"github.com/outcrop/outcrop/step"
@@ -52,7 +53,7 @@ func TestTheExampleByHand(t *testing.T) {
 		t.Errorf("the output is %+v", out)
 	}
 	// 60 x 25,000 / 16 x 0.8 and 60 x 1,884.8 / 16 x 0.8 = 5,654, rounded down
-	if got, want := f.Unit(30*ms), (calibration.Unit{Input: 75_000, Output: 5600}); got != want {
+	if got, want := f.Unit(30*ms), (outcrop.UnitRates{Input: 46_000, Output: 3500}); got != want {
 		t.Errorf("the unit is %+v, want %+v", got, want)
 	}
 }

@@ -4,29 +4,17 @@ import (
 	"math"
 	"time"
 
+	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/fair"
+	"github.com/outcrop/outcrop/lifecycle"
 	"github.com/outcrop/outcrop/step"
 )
 
-// What a proposal assumes.
-const (
-	// UnitsPerEngine is into how many units an engine is divided.
-	UnitsPerEngine = 16
-	// Yield is the share of what was measured that units are made of (eta): the
-	// rest is for what calibration does not see, such as prompts and answers
-	// that come at the same time.
-	Yield = 0.8
-	// OperatingContext is how many tokens of context a sequence is assumed to
-	// have when the output of an engine is computed. It is about the mean of
-	// the Azure conversation trace of 2023: 1,155 tokens of prompt and half of
-	// 211 tokens of answer.
-	OperatingContext = 1260
-)
-
-// A Unit is what one model unit carries, in tokens a minute.
-type Unit struct {
-	Input, Output int
-}
+// OperatingContext is how many tokens of context a sequence is assumed to
+// have when the output of an engine is computed. It is about the mean of
+// the Azure conversation trace of 2023: 1,155 tokens of prompt and half of
+// 211 tokens of answer.
+const OperatingContext = 1260
 
 // An Output is what an engine yields when as many sequences decode as its
 // memory holds and the longest gap allows.
@@ -59,20 +47,12 @@ func (f *Fit) Output(longest time.Duration) Output {
 	}
 }
 
-// Unit proposes a model unit: a sixteenth of what the engine reads when it
-// does nothing but read, and a sixteenth of what it writes when it does
-// nothing but write, both times Yield:
-//
-//	input  = 60 · P / 16 · 0.8      P = 1/b, tokens of prompt a second
-//	output = 60 · D / 16 · 0.8      D = n*/gap(n*), of all sequences together
-//
-// A unit used to the full in both ways thus takes 2·0.8/16 = a tenth of the
-// engine's time, and not a sixteenth: whoever sells units counts both parts.
-func (f *Fit) Unit(longest time.Duration) Unit {
-	perMinute := func(rate float64) int {
-		return max(1, figures(60*rate/UnitsPerEngine*Yield, 2))
-	}
-	return Unit{Input: perMinute(1 / f.read.slope), Output: perMinute(f.Output(longest).Rate)}
+// Unit proposes a model unit: lifecycle.DefaultUnit, a sixteenth of the engine,
+// rounded down to two figures. P = 1/b is what it reads when it does nothing
+// else, and D = n*/gap(n*) what it writes, of all sequences together.
+func (f *Fit) Unit(longest time.Duration) outcrop.UnitRates {
+	u := lifecycle.DefaultUnit(lifecycle.Speed{Input: 1 / f.read.slope, Output: f.Output(longest).Rate})
+	return outcrop.UnitRates{Input: int64(figures(float64(u.Input), 2)), Output: int64(figures(float64(u.Output), 2))}
 }
 
 // Capacity returns what the scheduler must know. PrefillRate is 1/b, and

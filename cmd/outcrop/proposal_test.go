@@ -51,7 +51,7 @@ func TestTheProposalIsAConfiguration(t *testing.T) {
 	}
 	unit, c := p.fit.Unit(p.maxGap), p.fit.Capacity()
 	m := cfg.Models[0]
-	if m.ID != "my.model" || m.Unit.InputTokensPerMinute != unit.Input || m.Unit.OutputTokensPerMinute != unit.Output {
+	if m.ID != "my.model" || m.Card().Unit != unit {
 		t.Errorf("the model is %+v, want %+v", m, unit)
 	}
 	want := config.Capacity{Prefill: 25_000, Decode: int(c.DecodeRate), Output: int(p.fit.Output(p.maxGap).Rate), Sequences: 100, Cache: 200_000}

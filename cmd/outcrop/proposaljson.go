@@ -43,8 +43,8 @@ type capacityView struct {
 }
 
 type unitView struct {
-	Input  int `json:"input_tokens_per_minute"`
-	Output int `json:"output_tokens_per_minute"`
+	Input  int64 `json:"input_tokens_per_minute"`
+	Output int64 `json:"output_tokens_per_minute"`
 }
 
 type outputView struct {
@@ -111,7 +111,7 @@ func (p *proposal) view(warnings []string) proposalView {
 	v := proposalView{
 		Version: 1, Model: p.engine.Card.ID, Engine: p.engine.Config.Name, Kind: string(p.engine.Config.Kind), Simulated: p.result.Simulated,
 		Capacity:  capacityView{c.PrefillRate, c.DecodeRate, int(max(out.Rate, 1)), c.MaxSeqs, c.KVTokens, c.StepBudget},
-		Unit:      unitView(unit),
+		Unit:      unitView{unit.Input, unit.Output},
 		Output:    outputView{out.Sequences, out.Context, ms(out.Gap), ms(p.maxGap), out.Rate},
 		Constants: constantsView{ms(k.Entry), ms(k.Overhead), ms(k.Weights), ms(k.Token) / 1000, ms(k.Context) / 1000},
 		Bounds:    boundsView{seen(p.fit.Sequences), seen(p.fit.Cache), seen(p.fit.Budget)},
