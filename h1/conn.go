@@ -11,14 +11,13 @@ import (
 )
 
 const (
-	bufferSize  = 4 << 10       // to begin with: a stream that trickles needs no more
-	fullSize    = 16 << 10      // once a read filled the buffer
-	directSize  = 8 << 10       // least room of a caller that is read into directly
-	bodyRoom    = maxLine + 512 // least room for the body behind the head; holds any line of framing
-	copySize    = 4 << 10       // bodies up to this are copied behind the head: that is cheaper than writev
-	joinSize    = 16 << 10      // bodies up to this are copied behind the head where writev is not to be had
-	keptRequest = 4 << 10       // bytes of a request that an idle connection may hold on to
-	lastWords   = time.Second
+	bufferSize = 4 << 10       // to begin with: a stream that trickles needs no more
+	fullSize   = 16 << 10      // once a read filled the buffer
+	directSize = 8 << 10       // least room of a caller that is read into directly
+	bodyRoom   = maxLine + 512 // least room for the body behind the head; holds any line of framing
+	copySize   = 4 << 10       // bodies up to this are copied behind the head: that is cheaper than writev
+	joinSize   = 16 << 10      // bodies up to this are copied behind the head where writev is not to be had
+	lastWords  = time.Second
 )
 
 // A conn is a connection to a Host. The goroutine that took it owns it; only
@@ -34,8 +33,9 @@ type conn struct {
 	silent bool
 	since  time.Time // idle since
 	used   bool      // it has carried an answer before
-	kill   func()    // closes the connection; for context.AfterFunc
+	kill   func()    // ends the connection; for context.AfterFunc
 	gone   atomic.Bool
+	follower
 
 	// buf[:body] is the head of the answer, buf[r:w] what was read of the
 	// body and not used.
@@ -44,7 +44,6 @@ type conn struct {
 	heard      bool  // something was read since the request
 	err        error // came with bytes; for the next read
 
-	out     []byte    // head of the request
 	pieces  [2][]byte // of the request
 	buffers net.Buffers
 	full    bool // the last read filled the buffer
@@ -62,7 +61,23 @@ func newConn(h *Host, stream, raw net.Conn) *conn {
 		c.writev = c.plain
 		c.watch(tcp)
 	}
+	if c.plain {
+		c.prepareFollow()
+	}
+	if c.turn != nil {
+		c.kill = c.cutOff
+	}
 	return c
+}
+
+// cutOff ends the connection even while it is being followed: close alone
+// would then wait until the owner looks at the connection again.
+func (c *conn) cutOff() {
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		_ = tcp.CloseRead() // fails only if the connection is closed already
+		_ = tcp.CloseWrite()
+	}
+	c.close()
 }
 
 // close closes the connection at once, without TLS's farewell, which could
@@ -70,24 +85,38 @@ func newConn(h *Host, stream, raw net.Conn) *conn {
 func (c *conn) close() {
 	if c.gone.CompareAndSwap(false, true) {
 		c.raw.Close()
-		c.host.open.Add(-1)
+		c.host.opened.Add(-1)
 	}
 }
 
 // arm gives the engine d from now on, without limit if d is 0.
 func (c *conn) arm(now time.Time, d time.Duration) error {
-	if d <= 0 {
-		c.due = time.Time{}
-		if c.armed.IsZero() {
-			return nil
-		}
-		return c.set(c.due)
-	}
-	c.due = now.Add(d)
-	if !c.armed.After(c.due) && c.armed.Sub(now) >= d/2 {
+	c.extend(now, d)
+	if d <= 0 && c.armed.IsZero() || d > 0 && !c.armed.After(c.due) && c.armed.Sub(now) >= d/2 {
 		return nil
 	}
 	return c.set(c.due)
+}
+
+// extend moves the end of the engine's time alone.
+func (c *conn) extend(now time.Time, d time.Duration) {
+	if c.due = now.Add(d); d <= 0 {
+		c.due = time.Time{}
+	}
+}
+
+// glance arms for a wait that is to be looked into after d, or when the
+// engine's time is over. That is no later than due, and the half of d earlier
+// at most.
+func (c *conn) glance(now time.Time, d time.Duration) error {
+	at := now.Add(d)
+	if !c.due.IsZero() && c.due.Before(at) {
+		at = c.due
+	}
+	if !c.armed.IsZero() && !c.armed.After(at) && at.Sub(c.armed) <= d/2 {
+		return nil
+	}
+	return c.set(at)
 }
 
 func (c *conn) set(deadline time.Time) error {
@@ -98,17 +127,20 @@ func (c *conn) set(deadline time.Time) error {
 // early reports whether err is a deadline that came before its time; if so,
 // the right one is set.
 func (c *conn) early(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && c.armed.Before(c.due) && c.set(c.due) == nil
+	late := !c.due.IsZero() && !c.armed.Before(c.due)
+	return errors.Is(err, os.ErrDeadlineExceeded) && !late && c.set(c.due) == nil
 }
 
-// send writes the request, head and body together.
+// send writes the request, head and body together. The memory for that is the
+// host's: sending takes a short time beside that of an answer.
 func (c *conn) send(req *Request) error {
-	c.out = req.appendHead(c.out[:0], c.host)
+	out := req.appendHead(c.host.lend(), c.host)
+	defer func() { c.host.giveBack(out) }()
 	if len(req.Body) <= copySize || !c.writev && len(req.Body) <= joinSize {
-		c.out = append(c.out, req.Body...)
-		return c.write(c.out)
+		out = append(out, req.Body...)
+		return c.write(out)
 	}
-	c.pieces = [2][]byte{c.out, req.Body}
+	c.pieces = [2][]byte{out, req.Body}
 	c.buffers = c.pieces[:]
 	_, err := c.buffers.WriteTo(c.stream)
 	for err != nil && c.early(err) {
@@ -237,8 +269,5 @@ func (c *conn) trim() {
 	c.body, c.r, c.w = 0, 0, 0
 	if len(c.buf) > fullSize {
 		c.buf = nil
-	}
-	if cap(c.out) > keptRequest {
-		c.out = nil
 	}
 }

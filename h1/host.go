@@ -23,6 +23,8 @@ import (
 const (
 	defaultMaxIdle = 512
 	maxIdleTime    = 55 * time.Second // most servers keep connections for 60 s or longer
+	maxSpare       = 64               // buffers for requests that are kept
+	spareSize      = 8 << 10          // of the largest of them
 )
 
 // Timeouts limit how long an engine may take. 0 means no limit.
@@ -55,10 +57,11 @@ type Host struct {
 	front     string // of a request head, after the target
 	sessions  tls.ClientSessionCache
 
-	open atomic.Int64
+	opened atomic.Int64 // connections that are open
 
 	mu      sync.Mutex
-	idle    []*conn // the one used last at the end
+	idle    []*conn  // the one used last at the end
+	spare   [][]byte // for heads of requests, with small bodies
 	sweeper *time.Timer
 	closed  bool
 }
@@ -106,7 +109,7 @@ func (h *Host) Target(path string) string {
 }
 
 // Open returns how many connections are open, idle ones included.
-func (h *Host) Open() int { return int(h.open.Load()) }
+func (h *Host) Open() int { return int(h.opened.Load()) }
 
 // Idle returns how many connections wait for use.
 func (h *Host) Idle() int {
@@ -216,8 +219,43 @@ func (h *Host) sweep() {
 	}
 }
 
-// connect opens a connection within the time for it.
-func (h *Host) connect(ctx context.Context) (*conn, error) {
+// lend returns an empty buffer for a request.
+func (h *Host) lend() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.spare)
+	if n == 0 {
+		return nil
+	}
+	b := h.spare[n-1]
+	h.spare[n-1] = nil
+	h.spare = h.spare[:n-1]
+	return b
+}
+
+// giveBack takes a buffer that was lent, or has grown from one.
+func (h *Host) giveBack(b []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if cap(b) <= spareSize && len(h.spare) < maxSpare {
+		h.spare = append(h.spare, b[:0])
+	}
+}
+
+// connect opens a connection within the time for it. Another goroutine does
+// it, which ends with it: the stack that this takes would stay with the
+// caller's for the life of a stream.
+func (h *Host) connect(ctx context.Context) (c *conn, err error) {
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		c, err = h.open(ctx)
+	}()
+	<-opened // the open keeps to the context
+	return c, err
+}
+
+func (h *Host) open(ctx context.Context) (*conn, error) {
 	if h.timeouts.Connect > 0 {
 		limited, cancel := context.WithTimeout(ctx, h.timeouts.Connect)
 		defer cancel()
@@ -238,7 +276,7 @@ func (h *Host) connect(ctx context.Context) (*conn, error) {
 			return nil, &DialError{Addr: h.addr, Err: err}
 		}
 	}
-	h.open.Add(1)
+	h.opened.Add(1)
 	return newConn(h, stream, raw), nil
 }
 

@@ -170,6 +170,9 @@ func (r *Response) Read(p []byte) (int, error) {
 		if err != nil {
 			break
 		}
+		if r.c.response != nil {
+			return 0, nil
+		}
 		if n, r.err = r.wait(p); n > 0 {
 			return n, nil
 		}
@@ -204,17 +207,23 @@ func (r *Response) wait(p []byte) (n int, err error) {
 	} else if err == nil {
 		err = c.fill()
 	}
-	if err == nil {
-		return n, nil
+	if err != nil {
+		err = r.cut(err)
 	}
-	if err == io.EOF && !r.frame.open {
-		err = io.ErrUnexpectedEOF
+	return n, err
+}
+
+// cut is the error of a body that ends with err of the connection. An end
+// that comes with the context's may be of our own making.
+func (r *Response) cut(err error) error {
+	if err == io.EOF && r.frame.open && r.ctx.Err() == nil {
+		r.frame.at = atEnd
+		return io.EOF
 	}
 	if err == io.EOF {
-		r.frame.at = atEnd
-		return 0, io.EOF
+		err = io.ErrUnexpectedEOF
 	}
-	return n, r.explain(err)
+	return r.explain(err)
 }
 
 // direct reports whether a read may go right into the caller's buffer. It

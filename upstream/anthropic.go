@@ -83,7 +83,8 @@ func (e *Anthropic) Invoke(ctx context.Context, req *outcrop.Request, out outcro
 	if req.Streaming {
 		host = e.stream
 	}
-	return x.run(ctx, host, e.messages, req.Streaming, req)
+	err = x.run(ctx, host, e.messages, req.Streaming, req)
+	return x.receipt, err
 }
 
 func (e *Anthropic) appendBody(b []byte, req *outcrop.Request, count bool) (body []byte, beta string, err error) {

@@ -96,11 +96,11 @@ func (e *Bedrock) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.
 	x.header = e.sign(x.header, path, fields(req), body, x.begun)
 	own := x.body
 	x.body = body
-	receipt, err := x.run(ctx, host, path, req.Streaming, req)
+	err := x.run(ctx, host, path, req.Streaming, req)
 	if req.Native != nil {
 		x.body = own // a body of the caller's does not go into the pool
 	}
-	return receipt, err
+	return x.receipt, err
 }
 
 // operation is the last segment of the path.

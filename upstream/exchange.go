@@ -73,6 +73,10 @@ type exchange struct {
 	resp    *h1.Response
 	text    []byte // of the answer so far
 	pieces  int    // native ones
+
+	step  func() (more bool) // advance, bound once
+	whole bool               // a stream has come to its end
+	fault error              // or to this one
 }
 
 // start makes x ready to carry req.
@@ -89,7 +93,7 @@ func (x *exchange) start(h *hosts, req *outcrop.Request, out outcrop.Sink) {
 // large.
 func (x *exchange) clear() {
 	*x = exchange{
-		dec: x.dec, header: x.header[:0], body: kept(x.body), in: kept(x.in), text: x.text[:0],
+		dec: x.dec, header: x.header[:0], body: kept(x.body), in: kept(x.in), text: x.text[:0], step: x.step,
 	}
 	x.dec.reset(nothing)
 }
@@ -134,8 +138,9 @@ func (x *exchange) token() {
 	}
 }
 
-// run sends the request to the host and passes the answer on.
-func (x *exchange) run(ctx context.Context, host *h1.Host, path string, streaming bool, req *outcrop.Request) (outcrop.Receipt, error) {
+// run sends the request to the host and passes the answer on; x.receipt is
+// then complete.
+func (x *exchange) run(ctx context.Context, host *h1.Host, path string, streaming bool, req *outcrop.Request) error {
 	x.request = h1.Request{Method: "POST", Path: path, Header: x.header, Body: x.body}
 	resp, err := host.Do(ctx, &x.request)
 	if err == nil {
@@ -145,9 +150,9 @@ func (x *exchange) run(ctx context.Context, host *h1.Host, path string, streamin
 	}
 	x.settle(req, err)
 	if err != nil {
-		return x.receipt, x.fail(ctx, err)
+		return x.fail(ctx, err)
 	}
-	return x.receipt, nil
+	return nil
 }
 
 func (x *exchange) receive(streaming bool) error {
@@ -219,22 +224,39 @@ func (x *exchange) unary() error {
 // stream passes on what the engine sends, as it comes: all complete events of
 // what has come, and then a flush.
 func (x *exchange) stream() error {
-	for {
-		err := x.dec.fill(x.resp)
-		if err == io.EOF {
-			return x.end()
-		}
-		if err != nil {
-			return err
-		}
-		done, err := x.pass()
-		if err != nil || done {
-			return err
-		}
-		if x.stalled() {
-			return h1.ErrIdle
-		}
+	if x.step == nil {
+		x.step = x.advance
 	}
+	x.resp.Follow(x.step)
+	if x.whole {
+		x.resp.Drain(drainTime) // so that the connection can be used again
+	}
+	return x.fault
+}
+
+// advance is a step of stream.
+func (x *exchange) advance() (more bool) {
+	x.whole, x.fault = x.passOn()
+	return !x.whole && x.fault == nil
+}
+
+// passOn reads once and passes on what came. It reports whether the answer is
+// whole.
+func (x *exchange) passOn() (whole bool, err error) {
+	err = x.dec.fill(x.resp)
+	if err == io.EOF {
+		return true, x.end()
+	}
+	if err != nil {
+		return false, err
+	}
+	if whole, err = x.pass(); whole || err != nil {
+		return whole, err
+	}
+	if x.stalled() {
+		return false, h1.ErrIdle
+	}
+	return false, nil
 }
 
 // stalled reports whether the engine has sent no event for its idle time,
@@ -272,13 +294,7 @@ func (x *exchange) pass() (done bool, err error) {
 	if x.shared(done) {
 		return done, nil
 	}
-	if err := x.flush(); err != nil {
-		return false, err
-	}
-	if done {
-		x.resp.Drain(drainTime) // so that the connection can be used again
-	}
-	return done, nil
+	return done, x.flush()
 }
 
 // shared reports whether what was passed on can leave together with what

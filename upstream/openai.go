@@ -81,7 +81,8 @@ func (e *OpenAI) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.S
 	if req.Streaming {
 		host = e.stream
 	}
-	return x.run(ctx, host, e.chat, req.Streaming, req)
+	err = x.run(ctx, host, e.chat, req.Streaming, req)
+	return x.receipt, err
 }
 
 func appendOpenAI(b []byte, req *outcrop.Request, o openai.Options) ([]byte, error) {
