@@ -83,12 +83,16 @@ func (d *door) serve(v *visit, body []byte) {
 		d.serveControl(v, body, principal)
 		return
 	}
-	call := runtimeapi.Call{
-		RequestID: v.id, Received: v.received, Principal: principal,
-		Operation: operation, ModelID: modelID, Body: body,
-		Header: callHeader(v.r.Header, operation), Remote: v.r.RemoteAddr, SDKAttempt: first(v.r.Header["Amz-Sdk-Request"]),
+	call := v.call(operation, modelID)
+	call.Principal, call.Body = principal, body
+	d.runtime.Serve(v.r.Context(), call, d.wire(v))
+}
+
+func (v *visit) call(op outcrop.Operation, modelID string) *runtimeapi.Call {
+	return &runtimeapi.Call{
+		RequestID: v.id, Received: v.received, Operation: op, ModelID: modelID,
+		Header: callHeader(v.r.Header, op), Remote: v.r.RemoteAddr, SDKAttempt: first(v.r.Header["Amz-Sdk-Request"]),
 	}
-	d.runtime.Serve(v.r.Context(), &call, d.wire(v))
 }
 
 func (d *door) wire(v *visit) *runtimeapi.HTTPWire {

@@ -36,8 +36,7 @@ func (x *exchange) runConverse(ctx context.Context) error {
 // said.
 func (x *exchange) answerConverse(ctx context.Context) error {
 	x.reply.Reset(&x.request)
-	var err error
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, &x.reply); err != nil {
+	if err := x.invoke(ctx, &x.reply); err != nil {
 		return err
 	}
 	x.out = x.reply.End(x.out[:0], x.receipt, x.elapsed())
@@ -45,13 +44,20 @@ func (x *exchange) answerConverse(ctx context.Context) error {
 	return x.wire.Answer(200, jsonType, x.fields, x.out)
 }
 
+// firstFrames is room for the frames of a stream that trickles.
+const firstFrames = 512 // bytes
+
 // streamConverse invokes the model and answers with its events as they come.
 func (x *exchange) streamConverse(ctx context.Context) error {
 	x.frames.Reset(&x.request)
-	var err error
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, (*converseStream)(x)); err != nil {
+	x.out = slices.Grow(x.out[:0], firstFrames)
+	if err := x.invoke(ctx, (*converseStream)(x)); err != nil {
 		return err
 	}
+	return x.endConverse()
+}
+
+func (x *exchange) endConverse() error {
 	x.out = x.frames.End(x.out, x.receipt, x.elapsed())
 	return x.wire.Write(x.out, true)
 }
@@ -111,8 +117,7 @@ func (x *exchange) relayConverse(ctx context.Context) error {
 	if !x.request.Streaming {
 		return x.relayAnswer(ctx, nil)
 	}
-	var err error
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, (*relayStream)(x)); err != nil {
+	if err := x.invoke(ctx, (*relayStream)(x)); err != nil {
 		return err
 	}
 	return x.wire.Write(x.out, true)

@@ -93,6 +93,12 @@ func (x *exchange) run(ctx context.Context) error {
 	return x.runCountTokens(ctx)
 }
 
+// invoke has the model answer into out.
+func (x *exchange) invoke(ctx context.Context, out outcrop.Sink) (err error) {
+	x.receipt, err = x.target.Model.Invoke(ctx, &x.request, out)
+	return err
+}
+
 // elapsed is the latency that the caller is told.
 func (x *exchange) elapsed() time.Duration { return time.Since(x.call.Received) }
 

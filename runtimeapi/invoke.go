@@ -71,7 +71,7 @@ func (x *exchange) translateInvoke(ctx context.Context, f front) error {
 		return x.streamInvoke(ctx, f.chunks(&x.request))
 	}
 	var answer outcrop.Answer
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, &answer); err != nil {
+	if err := x.invoke(ctx, &answer); err != nil {
 		return err
 	}
 	x.out = f.answer(x.out[:0], &x.request, &answer, x.receipt)
@@ -140,8 +140,7 @@ func (x *exchange) relayInvoke(ctx context.Context, d outcrop.Dialect) error {
 		return x.relayAnswer(ctx, x.answerInvoke)
 	}
 	s := &chunkStream{exchange: x}
-	var err error
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, s); err != nil {
+	if err := x.invoke(ctx, s); err != nil {
 		return err
 	}
 	return s.close()
@@ -150,8 +149,7 @@ func (x *exchange) relayInvoke(ctx context.Context, d outcrop.Dialect) error {
 // relayAnswer collects an engine's native body and sends it on with answer,
 // or plainly if answer is nil.
 func (x *exchange) relayAnswer(ctx context.Context, answer func(contentType string) error) error {
-	var err error
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, (*nativeBody)(x)); err != nil {
+	if err := x.invoke(ctx, (*nativeBody)(x)); err != nil {
 		return err
 	}
 	if answer != nil {
@@ -175,8 +173,7 @@ func (s *nativeBody) Send(e outcrop.Event) error {
 // streamInvoke encodes events as native chunks.
 func (x *exchange) streamInvoke(ctx context.Context, c chunker) error {
 	s := &chunkStream{exchange: x, chunks: c}
-	var err error
-	if x.receipt, err = x.target.Model.Invoke(ctx, &x.request, s); err != nil {
+	if err := x.invoke(ctx, s); err != nil {
 		return err
 	}
 	c.End(x.receipt, s.emit)

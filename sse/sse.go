@@ -15,7 +15,11 @@ const MaxEvent = 1 << 20
 // ErrTooLong says that an event is longer than MaxEvent.
 var ErrTooLong = errors.New("sse: event is longer than 1 MiB")
 
-const firstSize = 4 << 10 // of the buffer; it doubles when an event needs it
+const (
+	firstSize = 1 << 10  // of the buffer; it doubles when an event needs it
+	fullSize  = 4 << 10  // once a read filled the buffer
+	keptSize  = 64 << 10 // of the buffer that Reset keeps
+)
 
 // maxEmptyReads is how often in a row a source may return nothing and no
 // error, as in bufio.
@@ -48,6 +52,7 @@ type Reader struct {
 	late       []byte // names that stood behind data, which is joined over their place
 	lateName   bool   // name is in late and not in buf
 	begun      bool   // the first line of the stream was read
+	full       bool   // the last read filled buf
 	empty      int    // reads in a row that brought nothing
 	err        error
 }
@@ -68,7 +73,7 @@ func (f *field) shift(by int) {
 // grown much.
 func (r *Reader) Reset() {
 	buf := r.buf
-	if len(buf) > 16*firstSize {
+	if len(buf) > keptSize {
 		buf = nil
 	}
 	*r = Reader{buf: buf, late: r.late[:0]}
@@ -88,6 +93,7 @@ func (r *Reader) Fill(src io.Reader) error {
 	}
 	n, err := src.Read(r.buf[r.end:])
 	r.end += n
+	r.full = r.end == len(r.buf)
 	r.err = err
 	if n > 0 {
 		r.empty = 0
@@ -114,17 +120,22 @@ func (r *Reader) room() error {
 	if r.start == r.end {
 		r.shift()
 	}
-	if r.end < len(r.buf) {
+	more := r.full && len(r.buf) < fullSize
+	if r.end < len(r.buf) && !more {
 		return nil
 	}
-	if r.start > 0 {
+	if r.start > 0 && !more {
 		r.shift()
 		return nil
 	}
 	if len(r.buf) >= MaxEvent {
 		return ErrTooLong
 	}
-	grown := make([]byte, min(MaxEvent, max(firstSize, 2*len(r.buf))))
+	size := max(firstSize, 2*len(r.buf))
+	if more {
+		size = fullSize
+	}
+	grown := make([]byte, min(MaxEvent, size))
 	copy(grown, r.buf[:r.end])
 	r.buf = grown
 	return nil

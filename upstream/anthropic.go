@@ -83,7 +83,7 @@ func (e *Anthropic) Invoke(ctx context.Context, req *outcrop.Request, out outcro
 	if req.Streaming {
 		host = e.stream
 	}
-	err = x.run(ctx, host, e.messages, req.Streaming, req)
+	err = x.run(ctx, host, e.messages, x.body, req)
 	return x.receipt, err
 }
 

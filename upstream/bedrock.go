@@ -83,23 +83,20 @@ func (e *Bedrock) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.
 	x := e.exchanges.Get().(*exchange)
 	defer func() { x.clear(); e.exchanges.Put(x) }()
 	x.start(e.hosts, req, out)
-	host, body := e.unary, x.body
+	host := e.unary
 	if req.Streaming {
 		host = e.stream
 	}
+	var body []byte // a caller's does not go into the pool
 	if req.Native != nil {
 		body = req.Native.Body
 	} else {
-		body = bedrock.AppendRequest(body, req.Conversation, bedrock.Options{Tier: req.Tier, Latency: req.Latency, Metadata: req.Metadata})
+		x.body = bedrock.AppendRequest(x.body, req.Conversation, bedrock.Options{Tier: req.Tier, Latency: req.Latency, Metadata: req.Metadata})
+		body = x.body
 	}
 	path := e.target(req, operation(req))
 	x.header = e.sign(x.header, path, fields(req), body, x.begun)
-	own := x.body
-	x.body = body
-	err := x.run(ctx, host, path, req.Streaming, req)
-	if req.Native != nil {
-		x.body = own // a body of the caller's does not go into the pool
-	}
+	err := x.run(ctx, host, path, body, req)
 	return x.receipt, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -68,6 +69,7 @@ type exchange struct {
 
 	request h1.Request
 	header  []byte
+	space   *[]byte // of bodies, while body lies in it
 	body    []byte
 	in      []byte // the answer
 	resp    *h1.Response
@@ -79,21 +81,37 @@ type exchange struct {
 	fault error              // or to this one
 }
 
+// bodies are buffers for what is sent: that takes a short time beside that of
+// the answer.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
 // start makes x ready to carry req.
 func (x *exchange) start(h *hosts, req *outcrop.Request, out outcrop.Sink) {
 	x.begun = time.Now()
 	x.engine, x.out = h, out
 	x.receipt = outcrop.Receipt{Attempts: 1}
 	x.header = append(x.header[:0], h.header...)
-	x.body = x.body[:0]
+	x.space = bodies.Get().(*[]byte)
+	x.body = (*x.space)[:0]
 	x.dec.reset(req)
+}
+
+// dropBody gives the memory of the body back: it was sent, or will never be.
+func (x *exchange) dropBody() {
+	if x.space == nil {
+		return
+	}
+	*x.space = kept(x.body)
+	bodies.Put(x.space)
+	x.space, x.body, x.request = nil, nil, h1.Request{}
 }
 
 // clear lets go of what is the caller's, and of buffers that have grown
 // large.
 func (x *exchange) clear() {
+	x.dropBody()
 	*x = exchange{
-		dec: x.dec, header: x.header[:0], body: kept(x.body), in: kept(x.in), text: x.text[:0], step: x.step,
+		dec: x.dec, header: x.header[:0], in: kept(x.in), text: x.text[:0], step: x.step,
 	}
 	x.dec.reset(nothing)
 }
@@ -138,14 +156,15 @@ func (x *exchange) token() {
 	}
 }
 
-// run sends the request to the host and passes the answer on; x.receipt is
-// then complete.
-func (x *exchange) run(ctx context.Context, host *h1.Host, path string, streaming bool, req *outcrop.Request) error {
-	x.request = h1.Request{Method: "POST", Path: path, Header: x.header, Body: x.body}
+// run sends body to the host and passes the answer on; x.receipt is then
+// complete. The body may lie in x.body, which is empty afterwards.
+func (x *exchange) run(ctx context.Context, host *h1.Host, path string, body []byte, req *outcrop.Request) error {
+	x.request = h1.Request{Method: "POST", Path: path, Header: x.header, Body: body}
 	resp, err := host.Do(ctx, &x.request)
+	x.dropBody()
 	if err == nil {
 		x.resp = resp
-		err = x.receive(streaming)
+		err = x.receive(req.Streaming)
 		resp.Close()
 	}
 	x.settle(req, err)

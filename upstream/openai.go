@@ -81,7 +81,7 @@ func (e *OpenAI) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.S
 	if req.Streaming {
 		host = e.stream
 	}
-	err = x.run(ctx, host, e.chat, req.Streaming, req)
+	err = x.run(ctx, host, e.chat, x.body, req)
 	return x.receipt, err
 }
 
