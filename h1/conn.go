@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	bufferSize = 4 << 10       // to begin with: a stream that trickles needs no more
-	fullSize   = 16 << 10      // once a read filled the buffer
-	directSize = 8 << 10       // least room of a caller that is read into directly
-	bodyRoom   = maxLine + 512 // least room for the body behind the head; holds any line of framing
-	copySize   = 4 << 10       // bodies up to this are copied behind the head: that is cheaper than writev
-	joinSize   = 16 << 10      // bodies up to this are copied behind the head where writev is not to be had
+	bufferSize = 2 << 10  // to begin with: a stream that trickles needs no more
+	fullSize   = 16 << 10 // after two reads that filled the buffer
+	directSize = 8 << 10  // least room of a caller that is read into directly
+	bodyRoom   = 1 << 10  // least room for the body behind the head
+	copySize   = 4 << 10  // bodies up to this are copied behind the head: that is cheaper than writev
+	joinSize   = 16 << 10 // bodies up to this are copied behind the head where writev is not to be had
 	lastWords  = time.Second
 )
 
@@ -218,7 +218,7 @@ func (c *conn) makeRoom() {
 	}
 	size := max(bufferSize, 2*len(c.buf), c.body+bufferSize)
 	if more {
-		size = max(size, fullSize)
+		size = max(size, min(4*len(c.buf), fullSize))
 	}
 	grown := make([]byte, size)
 	copy(grown, c.buf[:c.w])
