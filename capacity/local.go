@@ -77,9 +77,6 @@ func (d *local) submit(o order, t *ticket) {
 		return
 	}
 	d.do(now, out)
-	if d.jobs[j.ID] == nil {
-		d.catchUp(now)
-	}
 	d.waiting(j)
 	d.arm(now)
 }
@@ -141,14 +138,7 @@ func (d *local) progress(id fair.ID, attempt, tokens int) {
 	now := d.now()
 	j.engine.decoded(now, j, tokens)
 	d.do(now, d.pool.Progress(now, id, tokens, d.out[:0]))
-	d.catchUp(now)
 	d.arm(now)
-}
-
-// catchUp has the scheduler start what time alone has made possible. It does
-// not after a message that frees nothing.
-func (d *local) catchUp(now time.Duration) {
-	d.do(now, d.pool.Tick(now, d.out[:0]))
 }
 
 func (d *local) finished(id fair.ID, attempt int, end end) bool {

@@ -100,7 +100,7 @@ func (d *local) state() State {
 	defer d.mu.Unlock()
 	now := d.now()
 	if !d.closed {
-		d.catchUp(now)
+		d.do(now, d.pool.Tick(now, d.out[:0]))
 		d.arm(now)
 	}
 	f := d.pool.State()

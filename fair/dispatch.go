@@ -16,19 +16,27 @@ func (p *Pool) advance(now time.Duration, out []Action) []Action {
 	if p.highCount > 0 {
 		p.highSeen = p.now
 	}
-	p.guarded = p.everHigh && p.now-p.highSeen < p.config.GuardFor
+	guarded := p.everHigh && p.now-p.highSeen < p.config.GuardFor
+	p.due = p.due || p.guarded && !guarded || p.standing == 0
+	p.guarded = guarded
 	for {
 		j, ok := p.expiry.top()
 		if !ok || j.expires > p.now {
 			break
 		}
+		p.due = true
 		out = append(out, p.expired(j))
 	}
 	return out
 }
 
-// fill adds to the buckets what d brings.
+// fill adds to the buckets what d brings, and notes which of them it fills far
+// enough for a request.
 func (p *Pool) fill(d time.Duration) {
+	var due [outcrop.NumClasses]bool
+	for i := range p.classes {
+		due[i] = p.floorDue(i)
+	}
 	keep := kept(d)
 	p.drained.pass(d, keep, p.queued > 0)
 	rate := p.drained.rate(p.rate)
@@ -40,9 +48,23 @@ func (p *Pool) fill(d time.Duration) {
 			c.credit = min(c.credit+Service(share*rate*d.Seconds()), p.floorBurst(i))
 		}
 	}
-	for _, e := range p.engines {
-		e.level = min(e.level+p.capRate(e)*d.Seconds(), p.capBurst(e))
+	for i := range p.classes {
+		p.due = p.due || p.floorDue(i) != due[i]
 	}
+	for _, e := range p.engines {
+		level := min(e.level+p.capRate(e)*d.Seconds(), p.capBurst(e))
+		p.due = p.due || e.level < 0 && level >= 0
+		e.level = level
+	}
+}
+
+// wake starts what time alone has made possible, after a message that did
+// nothing else.
+func (p *Pool) wake(out []Action) []Action {
+	if !p.due {
+		return out
+	}
+	return p.run(out)
 }
 
 // floorBurst is the most credit of a floor: ten seconds' worth.
@@ -57,6 +79,7 @@ func (p *Pool) capBurst(e *engine) float64 { return float64(e.c.StepBudget) / 4 
 
 // run starts what can be started.
 func (p *Pool) run(out []Action) []Action {
+	p.due = false
 	if p.queued > 0 && p.standing == 0 && p.now-p.without >= p.config.Grace {
 		return p.giveUp(out)
 	}

@@ -33,6 +33,7 @@ type Pool struct {
 	highCount int           // requests of high classes that have not ended
 	everHigh  bool
 	guarded   bool // the guard stands now
+	due       bool // time alone has made possible what run has not looked at
 
 	// Counters of what happened, for State.
 	counts [outcrop.NumClasses]Counts
@@ -68,7 +69,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 	if bound, level, limit := p.refusal(j); bound != 0 {
 		p.classes[r.Class].rest(j.tenant)
 		p.counts[r.Class].Refused++
-		return append(out, p.refused(j, bound, level, limit)), nil
+		return p.wake(append(out, p.refused(j, bound, level, limit))), nil
 	}
 	p.jobs[r.ID] = j
 	if isHigh(r.Class) {
@@ -142,7 +143,7 @@ func (p *Pool) Progress(now time.Duration, id ID, tokens int, out []Action) []Ac
 	out = p.advance(now, out)
 	j := p.jobs[id]
 	if j == nil || j.engine == nil || tokens <= j.output {
-		return out
+		return p.wake(out)
 	}
 	leads := j.output == 0 || p.classes[j.Class].leads(j.tenant)
 	j.output = tokens
@@ -151,7 +152,7 @@ func (p *Pool) Progress(now time.Duration, id ID, tokens int, out []Action) []Ac
 	j.held = j.need()
 	p.settle(j, j.fresh, tokens)
 	if !leads {
-		return out // no gate opened, and the next request is still the same
+		return p.wake(out) // no gate opened, and the next request is still the same
 	}
 	return p.run(out)
 }
@@ -172,7 +173,7 @@ func (p *Pool) Finished(now time.Duration, id ID, u outcrop.Usage, out []Action)
 	out = p.advance(now, out)
 	j := p.jobs[id]
 	if j == nil || j.engine == nil {
-		return out
+		return p.wake(out)
 	}
 	fresh, output := j.fresh, j.output
 	if u != (outcrop.Usage{}) {
@@ -191,7 +192,7 @@ func (p *Pool) Abort(now time.Duration, id ID, out []Action) []Action {
 	out = p.advance(now, out)
 	j := p.jobs[id]
 	if j == nil {
-		return out
+		return p.wake(out)
 	}
 	p.counts[j.Class].Aborted++
 	if j.engine == nil {
@@ -210,7 +211,7 @@ func (p *Pool) Failed(now time.Duration, id ID, out []Action) []Action {
 	out = p.advance(now, out)
 	j := p.jobs[id]
 	if j == nil || j.engine == nil {
-		return out
+		return p.wake(out)
 	}
 	return p.run(p.lose(j, out))
 }
@@ -307,7 +308,7 @@ func (p *Pool) Down(now time.Duration, id EngineID, out []Action) []Action {
 	out = p.advance(now, out)
 	i, known := p.find(id)
 	if !known {
-		return out
+		return p.wake(out)
 	}
 	e := p.engines[i]
 	p.engines = slices.Delete(p.engines, i, i+1)
@@ -328,7 +329,8 @@ func (p *Pool) SetFloor(now time.Duration, c outcrop.Class, share float64, out [
 	return p.run(out)
 }
 
-// Tick lets time pass. The pool needs it at NextAt at the latest.
+// Tick lets time pass. The pool needs it, or any other message that it takes,
+// at NextAt at the latest.
 func (p *Pool) Tick(now time.Duration, out []Action) []Action {
 	return p.run(p.advance(now, out))
 }
