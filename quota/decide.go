@@ -6,32 +6,33 @@ import (
 	"github.com/outcrop/outcrop"
 )
 
-// A step is what becomes of a request that is over its unit.
-type step uint8
+// A Step is what becomes of a request that is over its unit.
+type Step uint8
 
+// The steps.
 const (
-	refuse step = iota
-	wait
-	spill
+	Refuse Step = iota
+	Wait
+	Spill
 )
 
-// over decides what becomes of a request that is over its unit: it waits if
+// Over decides what becomes of a request that is over its unit: it waits if
 // that lets it in soon enough, spills if that is wished, or is refused. left
 // is what the unit says, waited what the request has waited, most the longest
 // wait.
-func over(left, waited, most time.Duration, to outcrop.Spill) step {
+func Over(left, waited, most time.Duration, to outcrop.Spill) Step {
 	switch {
 	case left <= most-waited:
-		return wait
+		return Wait
 	case to != outcrop.SpillNone:
-		return spill
+		return Spill
 	}
-	return refuse
+	return Refuse
 }
 
-// spillTo is where a request goes that is over its unit: where it says, else
+// SpillTo is where a request goes that is over its unit: where it says, else
 // where the unit says, else nowhere.
-func spillTo(asked, unit outcrop.Spill) outcrop.Spill {
+func SpillTo(asked, unit outcrop.Spill) outcrop.Spill {
 	for _, s := range [...]outcrop.Spill{asked, unit} {
 		switch s {
 		case outcrop.SpillNone, outcrop.SpillDefault, outcrop.SpillPriority, outcrop.SpillFlex:
@@ -41,8 +42,8 @@ func spillTo(asked, unit outcrop.Spill) outcrop.Spill {
 	return outcrop.SpillNone
 }
 
-// classOf is the class of on-demand requests of a tier.
-func classOf(t outcrop.ServiceTier) outcrop.Class {
+// ClassOf is the class of on-demand requests of a tier.
+func ClassOf(t outcrop.ServiceTier) outcrop.Class {
 	switch t {
 	case outcrop.TierPriority, outcrop.TierReserved:
 		return outcrop.ClassPriority

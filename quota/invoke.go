@@ -183,7 +183,7 @@ func (c *call) grant(u *unit, g ledger.Grant, now time.Duration) {
 		expected = min(expected, learned)
 	}
 	c.req.Estimate = outcrop.Estimate{Input: c.prompt.tokens, Output: expected, Cached: c.ask.Prompt.CacheRead}
-	c.req.Tier, c.req.Class = c.tier, classOf(c.tier)
+	c.req.Tier, c.req.Class = c.tier, ClassOf(c.tier)
 	if c.req.Unit != "" {
 		c.req.Class = outcrop.ClassProvisioned
 	}
@@ -203,18 +203,18 @@ func (c *call) admitUnit(ctx context.Context) error {
 		if !ok {
 			return errNoUnit
 		}
-		to := spillTo(c.req.Spill, u.Spill)
+		to := SpillTo(c.req.Spill, u.Spill)
 		refusal, step, err := l.tryUnit(c, &u, began, to)
 		switch {
 		case refusal == nil:
 			return nil
 		case refusal.Limit == ledger.NoUnit:
 			return errNoUnit
-		case step == wait:
+		case step == Wait:
 			if err := sleep(ctx, refusal.Wait); err != nil {
 				return err
 			}
-		case step == spill:
+		case step == Spill:
 			c.spilled, c.req.Unit, c.tier = true, "", outcrop.ServiceTier(to)
 			return c.admitOnDemand()
 		default:
@@ -224,8 +224,8 @@ func (c *call) admitUnit(ctx context.Context) error {
 }
 
 // tryUnit reserves on the unit, or says why not and what becomes of the
-// request; err is set for a step of refuse.
-func (l *Limiter) tryUnit(c *call, of *Unit, began time.Duration, to outcrop.Spill) (_ *ledger.Refusal, _ step, err error) {
+// request; err is set for Refuse.
+func (l *Limiter) tryUnit(c *call, of *Unit, began time.Duration, to outcrop.Spill) (_ *ledger.Refusal, _ Step, err error) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -243,18 +243,18 @@ func (l *Limiter) tryUnit(c *call, of *Unit, began time.Duration, to outcrop.Spi
 		c.grant(u, grant, now)
 		return nil, 0, nil
 	}
-	step := over(refusal.Wait, c.waited, l.settings.MaxWait, to)
-	if c.limit == nil || step != wait {
+	step := Over(refusal.Wait, c.waited, l.settings.MaxWait, to)
+	if c.limit == nil || step != Wait {
 		c.limit = limitOf(refusal)
 		c.limit.Waited = c.waited
 	}
 	switch step {
-	case refuse:
+	case Refuse:
 		u.counts.refused[refusal.Limit]++
 		r := refused{text: bedrockText(refusal.Limit), limit: c.limit, unit: u, maxWait: l.settings.MaxWait, id: c.req.ID}
 		err = r.err()
-	case spill:
-		u.counts.spilled[classOf(outcrop.ServiceTier(to))]++
+	case Spill:
+		u.counts.spilled[ClassOf(outcrop.ServiceTier(to))]++
 	}
 	return refusal, step, err
 }
