@@ -286,6 +286,33 @@ func TestConfigureKeepsLevels(t *testing.T) {
 	}
 }
 
+// A limit that is lifted is not measured any more, and what was used of it
+// does not come back with it: neither here nor in a ledger that was restored
+// in between.
+func TestALiftedLimitIsForgotten(t *testing.T) {
+	rule := func(l ledger.Limits) ledger.Config { return ledger.Config{Rules: []ledger.Rule{{Limits: l}}} }
+	for name, limits := range map[string]ledger.Limits{
+		"requests-per-minute": {RequestsPerMinute: 1},
+		"tokens-per-minute":   {TokensPerMinute: 100},
+		"tokens-per-day":      {TokensPerDay: 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := limited(limits)
+			mustReserve(t, l, request("a", 100, -1), 0)
+			mustRefuse(t, l, request("b", 100, -1), 0)
+			l.Configure(ledger.Config{}, 0)
+			back, err := ledger.Restore(ledger.Config{}, l.Snapshot(), 0)
+			if err != nil || back.Hash() != l.Hash() {
+				t.Fatalf("restored as another ledger: %v", err)
+			}
+			for _, l := range []*ledger.Ledger{l, back} {
+				l.Configure(rule(limits), 0)
+				mustReserve(t, l, request("b", 100, -1), 0)
+			}
+		})
+	}
+}
+
 func TestRefusalTellsAll(t *testing.T) {
 	l := limited(ledger.Limits{RequestsPerMinute: 2, TokensPerMinute: 10_000})
 	mustReserve(t, l, request("a", 9500, -1), 0)

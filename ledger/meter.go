@@ -70,6 +70,10 @@ func (m *meter) limit(l Limits, t instant) {
 	m.limits, m.burndown = l, l.Burndown
 	resize(&m.rpm, l.RequestsPerMinute, l.Burst, t)
 	resize(&m.tpm, int64(l.TokensPerMinute), l.Burst, t)
+	if l.TokensPerDay <= 0 {
+		m.tpd = bucket.Day{}
+		return
+	}
 	m.tpd.Resize(int64(l.TokensPerDay))
 }
 
