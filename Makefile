@@ -7,10 +7,11 @@ GO      ?= go
 PYTHON  ?= python3
 ARGS    ?=
 FUZZTIME ?= 10s
+DURATION ?= 1m
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(shell command -v cc gcc clang 2>/dev/null | head -1 | sed 's/..*/-race/')
 
-.PHONY: help run build test test-go lint fuzz bench-overhead tools clean
+.PHONY: help run build test test-go lint fuzz simulate bench-overhead tools clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,6 +34,9 @@ lint: go-present .tools/bin/staticcheck ## gofmt, go vet, staticcheck
 
 fuzz: go-present ## every fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) bash scripts/fuzz.sh $(ARGS)
+
+simulate: go-present ## worlds of the kernels with faults for DURATION (1m); ARGS="-seed N" plays one again
+	@$(GO) run ./simulation/run -duration $(DURATION) $(ARGS)
 
 bench-overhead: build ## measure what the gateway costs; writes docs/bench/overhead.{md,json}
 	@$(GO) run ./bench/overhead -outcrop bin/outcrop $(ARGS)

@@ -30,8 +30,8 @@ var floors = map[string]int{
 }
 
 // testOnly holds the folders that no package of the house may import: test
-// suites, fakes and benchmarks. They may import anything.
-var testOnly = []string{"outcroptest", "conformance", "bench"}
+// suites, fakes, benchmarks and simulations. They may import anything.
+var testOnly = []string{"outcroptest", "conformance", "bench", "simulation"}
 
 func TestPackagesOnlyLookDown(t *testing.T) {
 	for pkg, imports := range projectImports(t) {

@@ -1,0 +1,144 @@
+package simulation_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/simulation"
+)
+
+// seeds is how many worlds a test run plays: all marks are reached in less.
+func seeds() uint64 {
+	if testing.Short() || raceEnabled {
+		return 100
+	}
+	return 1000
+}
+
+// The worlds of the seeds 1 to 1000, each with its own third of the faults:
+// all invariants hold after every event, at each crash and at the end, and
+// every branch worth reaching was reached.
+func TestInvariantsHoldInEveryWorld(t *testing.T) {
+	var seen simulation.Seen
+	events := 0
+	for seed := uint64(1); seed <= seeds(); seed++ {
+		r := simulation.Run(simulation.Draw(seed))
+		seen.Add(r.Seen)
+		events += r.Events
+		if r.Violation != nil {
+			t.Fatalf("%s\nwith less: %s", simulation.Report(r), simulation.Replay(simulation.Shrink(r.Options)))
+		}
+	}
+	t.Logf("%d worlds, %d events", seeds(), events)
+	if never := seen.Never(); len(never) > 0 && seeds() == 1000 {
+		t.Errorf("the worlds prove nothing about %q", never)
+	}
+}
+
+func TestASeedIsAlwaysTheSameWorld(t *testing.T) {
+	hashes := map[uint64]uint64{}
+	for seed := uint64(1); seed <= seeds()/20; seed++ {
+		a, b := simulation.Run(simulation.Draw(seed)), simulation.Run(simulation.Draw(seed))
+		if a.Hash != b.Hash || a.Events != b.Events || a.Seen != b.Seen || a.Passed != b.Passed {
+			t.Fatalf("seed %d: %d events, hash %x; %d events, hash %x", seed, a.Events, a.Hash, b.Events, b.Hash)
+		}
+		if a.Events == 0 || hashes[a.Hash] > 0 {
+			t.Errorf("seed %d has %d events, and the hash of seed %d", seed, a.Events, hashes[a.Hash])
+		}
+		hashes[a.Hash] = seed
+	}
+}
+
+// Every mark has a name of its own, or a report could not be read.
+func TestNamesDiffer(t *testing.T) {
+	names := map[string]bool{"": true}
+	for i := range len(simulation.Seen{}) {
+		name := simulation.Mark(i).String()
+		if names[name] || strings.HasSuffix(name, " ") {
+			t.Errorf("mark %d is called %q", i, name)
+		}
+		names[name] = true
+	}
+}
+
+func TestFaultsGoThroughText(t *testing.T) {
+	for seed := range uint64(50) {
+		want := simulation.Draw(seed).Faults
+		if got, err := simulation.ParseFaults(want.String()); err != nil || got != want {
+			t.Errorf("%q is read as %q, %v", want, got, err)
+		}
+	}
+	if _, err := simulation.ParseFaults("crash,flood"); err == nil {
+		t.Error("a flood is taken for a fault")
+	}
+}
+
+// I16: batch rows delay the first tokens of requests on demand by no more, on
+// average, than epsilon, which is two full steps of an engine: the one that is
+// under way, and what the rows that answer take of the next ones.
+func TestBatchDelaysOnDemandByNoMoreThanEpsilon(t *testing.T) {
+	worlds := 0
+	for seed := uint64(1); seed <= seeds()/10; seed++ {
+		with, epsilon := calm(seed)
+		if epsilon == 0 {
+			continue
+		}
+		alone := with
+		silence(&alone, simulation.Batch)
+		a, b := simulation.Run(alone), simulation.Run(with)
+		if a.Violation != nil || b.Violation != nil {
+			t.Fatalf("seed %d: %v, %v", seed, a.Violation, b.Violation)
+		}
+		if a.First == 0 || b.First < a.First {
+			continue
+		}
+		worlds++
+		added := b.Waited/time.Duration(b.First) - a.Waited/time.Duration(a.First)
+		if added > epsilon {
+			t.Errorf("seed %d: %v later, epsilon is %v", seed, added, epsilon)
+		}
+	}
+	if worlds < int(seeds()/50) {
+		t.Errorf("only %d worlds had both", worlds)
+	}
+}
+
+// calm is a world without faults and without the classes for whose sake the
+// low classes share a cap; all its requests on demand are admitted, and engines
+// have places and memory beyond the part of it that batch may fill. Epsilon is
+// 0 if there are no batch rows.
+func calm(seed uint64) (o simulation.Options, epsilon time.Duration) {
+	o = simulation.Draw(seed)
+	o.Faults, o.Ledger.Rules = 0, nil
+	silence(&o, simulation.Provisioned, simulation.Greedy)
+	for i := range o.Engines {
+		e := &o.Engines[i]
+		e.MaxSeqs, e.KVTokens = max(e.MaxSeqs, 8), 8000
+	}
+	for i := range o.Sources {
+		s := &o.Sources[i]
+		s.Tier, s.MaxWait, s.Deadline = outcrop.TierDefault, 0, 0
+		s.Rate = min(s.Rate, 3)
+	}
+	if !slices.ContainsFunc(o.Sources, func(s simulation.Source) bool { return s.Rows > 0 }) {
+		return o, 0
+	}
+	for _, e := range o.Engines {
+		epsilon = max(epsilon, 2*e.Time(e.Budget, 0, 0))
+	}
+	return o, epsilon
+}
+
+// silence leaves the sources of some kinds without a request, so that the
+// others keep their numbers and with them their streams.
+func silence(o *simulation.Options, kinds ...simulation.Kind) {
+	o.Sources = slices.Clone(o.Sources)
+	for i := range o.Sources {
+		if s := &o.Sources[i]; slices.Contains(kinds, s.Kind) {
+			s.Kind, s.Rows = simulation.Batch, 0
+		}
+	}
+}
