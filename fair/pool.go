@@ -231,7 +231,8 @@ func (p *Pool) lose(j *job, out []Action) []Action {
 }
 
 // back returns j from its engine to the queue, without charge. The time on the
-// engine does not count as waiting.
+// engine does not count as waiting. A tenant that did not wait meanwhile has
+// saved up nothing by it.
 func (p *Pool) back(j *job) {
 	if j.expires != never {
 		j.expires += p.now - j.started
@@ -244,6 +245,7 @@ func (p *Pool) back(j *job) {
 		c.credit += j.cost
 	}
 	p.unload(j)
+	c.lift(j.tenant)
 	j.floored = false
 	j.tenant.flying--
 	c.flying--

@@ -142,9 +142,7 @@ func (c *class) tenant(name string, weight float64) *tenant {
 		c.tenants[name] = t
 	}
 	c.idle.remove(t)
-	if t.queued == 0 {
-		t.served = max(t.served, c.virtual)
-	}
+	c.lift(t)
 	if !(weight > 0) || math.IsInf(weight, 1) {
 		weight = 1
 	}
@@ -153,6 +151,14 @@ func (c *class) tenant(name string, weight float64) *tenant {
 	}
 	t.weight = weight
 	return t
+}
+
+// lift raises the counter of a tenant that begins to wait to that of the
+// least-served one.
+func (c *class) lift(t *tenant) {
+	if t.queued == 0 {
+		t.served = max(t.served, c.virtual)
+	}
 }
 
 // add puts j into the queue.
