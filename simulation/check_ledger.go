@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/bucket"
 	"github.com/outcrop/outcrop/ledger"
 )
 
@@ -143,7 +145,34 @@ func (w *world) checkUnit(unit string, r *ledger.Refusal) {
 	}
 	if r != nil {
 		w.checkRate(unit, r)
+		w.checkFull(unit, r)
 	}
+}
+
+// checkFull asserts that 100 % is what the rates carry in the window, by the
+// formula of docs/quotas.md.
+func (w *world) checkFull(unit string, r *ledger.Refusal) {
+	rates, window := w.Reserved, bucket.DefaultWindow
+	for _, d := range w.deeds {
+		if d.arn == unit {
+			rates, window = d.Rates.Times(int64(w.process.sold[unit])), d.Window
+		}
+	}
+	want := max(rateOf(rates, r.Limit)*int64(window)/int64(time.Minute), 1)
+	if r.Max != want {
+		w.fail("I13", fmt.Errorf("unit %s: %+v, want a limit of %d", unit, r, want))
+	}
+}
+
+// rateOf is the one of the rates that the limit is for.
+func rateOf(r bucket.Rates, l ledger.Limit) int64 {
+	switch l {
+	case ledger.UnitInput:
+		return r.Input
+	case ledger.UnitOutput:
+		return r.Output
+	}
+	return r.Together
 }
 
 // checkRate asserts of a unit that is asked for more as soon as it has any:
@@ -160,15 +189,10 @@ func (w *world) checkRate(unit string, r *ledger.Refusal) {
 		w.watch.spans[unit] = now
 		return
 	}
-	rates, rate := d.rates(), int64(0)
-	switch r.Limit {
-	case ledger.UnitInput:
-		rate = rates.Input
-	case ledger.UnitOutput:
-		rate = rates.Output
-	default:
-		rate = rates.Together
+	if now.mono > was.mono {
+		w.mark(rateChecked)
 	}
+	rate := rateOf(d.rates(), r.Limit)
 	drained := int64((now.mono - was.mono).Minutes() * float64(rate))
 	if got, want := now.total-was.total, drained+now.level-was.level-2; got < want {
 		w.fail("I13", fmt.Errorf("unit %s was charged %d by %v in %v, want %d", unit, got, r.Limit, now.mono-was.mono, want))

@@ -135,6 +135,7 @@ func (w *world) checkGaps(s *fair.State) {
 }
 
 func (w *world) checkGap(c outcrop.Class, a, b *flow) {
+	w.mark(gapChecked)
 	served, _ := w.process.pool.Served(c, a.name)
 	other, _ := w.process.pool.Served(c, b.name)
 	bound := a.charged + b.refunded - a.base[b]
@@ -183,6 +184,17 @@ func (w *world) checkRefusal(r *request, a fair.Action) {
 	}
 }
 
+// checkTakenBack asserts what the scheduler has of I20: a request is not sent
+// again after its first token; nor is it aborted or lost more often than the
+// configuration says, and high classes are not aborted.
+func (w *world) checkTakenBack(r *request) {
+	c := &w.Scheduler
+	if r.tokens > 0 || r.aborted > c.MaxAborts || r.losses >= c.MaxLosses || r.aborted > 0 && r.class >= outcrop.ClassPriority {
+		w.fail("I20", fmt.Errorf("request %d of class %v is queued again after %d tokens, aborted %d times, lost %d times",
+			r.id, r.class, r.tokens, r.aborted, r.losses))
+	}
+}
+
 // checkWait asserts I15 for a request that leaves the queue: it was there for
 // no longer than its bound, and not after its deadline, time on engines not
 // counted; plus that by which the scheduler was told the time too late.
@@ -207,6 +219,7 @@ func (w *world) checkAnswers(r *request) {
 // request at once, and the engine works on it no more after the time that the
 // network takes. That it is charged for what was produced is part of I5.
 func (w *world) checkGone(a *attempt) {
+	w.mark(goneChecked)
 	if a.m.runs[a.id] == a {
 		w.fail("I19", fmt.Errorf("engine %d still works on request %d", a.m.id, a.r.id))
 	}

@@ -129,6 +129,9 @@ func (w *world) wakeGreedy() {
 // checkReplay holds the snapshot and the log against the ledger (I8).
 func (w *world) checkReplay() {
 	b := &w.books
+	if len(b.log) > 0 {
+		w.mark(replayChecked)
+	}
 	l, err := ledger.Restore(b.config, throughJSON(b.saved), bucket.Never)
 	if err != nil {
 		w.fail("I8", fmt.Errorf("restore: %w", err))
@@ -155,6 +158,7 @@ func (w *world) checkCommute() {
 			{Kind: ledger.Settle, Now: w.clock(), ID: a.ID, Usage: a.Estimate},
 			{Kind: ledger.Settle, Now: w.clock(), ID: b.ID, Usage: b.Estimate},
 		}
+		w.mark(commuteChecked)
 		var hashes [2][32]byte
 		for order := range 2 {
 			l, err := ledger.Restore(w.config(), s, bucket.Never)

@@ -32,6 +32,7 @@ type Options struct {
 	Ledger    ledger.Config
 	UnitWait  time.Duration // longest wait of a request for its unit
 	Network   time.Duration // one way
+	Timer     time.Duration // by which the process's timer fires too late
 	Report    int           // tokens between two messages of progress
 	Save      time.Duration // between two snapshots of the ledger
 	// Replay has a new process apply what was logged since the snapshot;
@@ -137,6 +138,7 @@ func Draw(seed uint64) Options {
 		Model:    one(d, "amazon.titan-text-express-v1:0", "anthropic.claude-sonnet-4-20250514-v1:0"),
 		UnitWait: one(d, 0, 250*time.Millisecond, 2*time.Second),
 		Network:  d.time(50*time.Microsecond, 20*time.Millisecond),
+		Timer:    one(d, 0, 200*time.Microsecond, 5*time.Millisecond),
 		Report:   one(d, 1, 4, 16), Save: d.time(100*time.Millisecond, 10*time.Second),
 		Replay: d.chance(.3), SettleLost: d.chance(.5),
 	}

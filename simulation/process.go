@@ -73,7 +73,7 @@ func (w *world) tickAt() time.Duration {
 	if !ok {
 		return never
 	}
-	return max(at+p.began+p.lag, p.frozen)
+	return max(at+p.began+p.lag+w.Timer, p.frozen)
 }
 
 func (w *world) tick() {
@@ -198,7 +198,9 @@ func (w *world) takeBack(r *request, why fair.ActionKind) {
 		}
 	} else {
 		w.mark(requeued)
+		r.losses++
 	}
+	w.checkTakenBack(r)
 	w.hangUp(r)
 	r.state = queued
 }

@@ -76,6 +76,12 @@ const (
 	rowGivenUp
 	unreachable
 	healedWithQueue
+	// Checks that were made, and not only passed by.
+	gapChecked
+	rateChecked
+	replayChecked
+	commuteChecked
+	goneChecked
 	numMarks
 )
 
@@ -89,6 +95,8 @@ var otherNames = [...]string{
 	"caller gone before admission", "caller gone in the queue", "caller gone while reading",
 	"caller gone mid-stream", "caller gone too late", "unit used after its deletion", "unit resized in flight",
 	"stale message", "row tried again", "row given up", "unreachable", "queue at the time of healing",
+	"checked the gap of two tenants", "checked the rate of a unit", "checked a replay of events",
+	"checked that settlements commute", "checked that an engine stopped",
 }
 
 // String returns the mark's name in reports.

@@ -46,6 +46,7 @@ type request struct {
 	attempt  *attempt // on an engine
 	tokens   int      // that the caller was sent
 	aborted  int      // how often it was aborted and resumed
+	losses   int      // how often it was requeued after a loss
 	returned bool     // it was on an engine before
 
 	// As the watch has it; times are on the scheduler's scale.

@@ -79,7 +79,8 @@ func (v *watch) flow(r *request) *flow {
 
 // submitted puts r into the queue.
 func (v *watch) submitted(w *world, r *request, q fair.Request) {
-	r.ask, r.came, r.flow = q, v.time, v.flow(r)
+	r.ask, r.came = q, v.time
+	r.flow = v.flow(r)
 	r.bound = w.Scheduler.Bound[r.class]
 	if q.MaxWait > 0 && (r.bound == 0 || q.MaxWait < r.bound) {
 		r.bound = q.MaxWait
