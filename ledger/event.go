@@ -25,7 +25,7 @@ const (
 // goes through JSON unchanged.
 type Event struct {
 	Kind    Kind
-	Now     time.Duration
+	Now     time.Duration // of no account with RemoveUnit, which takes no time
 	ID      ID            `json:",omitzero"` // TopUp, Settle, Release; RemoveUnit: of the unit
 	Request Request       `json:",omitzero"` // Reserve
 	Output  int           `json:",omitzero"` // TopUp
