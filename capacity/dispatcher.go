@@ -111,29 +111,30 @@ func (t *ticket) explain(w Wait) {
 	t.why = &w
 }
 
-// await returns the fate as soon as it is not to wait, and the error of ctx if
+// await tells the fate as soon as it is not to wait, and the error of ctx if
 // that ends before.
-func (t *ticket) await(ctx context.Context) (fate, error) {
+func (t *ticket) await(ctx context.Context, f *fate) error {
 	for {
-		f, wake := t.look()
+		wake := t.look(f)
 		if f.kind != waiting {
-			return f, nil
+			return nil
 		}
 		select {
 		case <-wake:
 		case <-ctx.Done():
-			return fate{}, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
 
-func (t *ticket) look() (fate, <-chan struct{}) {
+func (t *ticket) look(f *fate) (wake <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fate.kind == waiting && t.wake == nil {
 		t.wake = make(chan struct{}, 1)
 	}
-	return t.fate, t.wake
+	*f = t.fate
+	return t.wake
 }
 
 // begin says how to stop the attempt; it reports false if it is over already.

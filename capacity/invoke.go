@@ -22,26 +22,42 @@ import (
 // CodeValidation if no engine could ever hold the request; RetryAfter is when
 // the scheduler expects to take a request like this.
 func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
-	receipt := outcrop.Receipt{Class: req.Class, Scheduled: true}
+	v, err := p.begin(ctx, req, out)
+	if err != nil {
+		return outcrop.Receipt{Class: req.Class, Scheduled: true}, err
+	}
+	defer v.leave()
+	err = v.run(ctx)
+	v.end(err)
+	return v.receipt, err
+}
+
+// begin submits req and returns its invocation. What stands on the stack while an engine
+// answers is a good part of what a stream costs, so that whatever is large is
+// put into the invocation, by functions that return before.
+func (p *Pool) begin(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (*invocation, error) {
 	if ctx.Err() != nil {
-		return receipt, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	if req.Class >= outcrop.NumClasses {
-		return receipt, fmt.Errorf("capacity: class %d", req.Class)
+		return nil, fmt.Errorf("capacity: class %d", req.Class)
 	}
 	v := p.invocations.Get().(*invocation)
-	*v = invocation{pool: p, req: req, began: time.Now(), id: fair.ID(p.ids.Add(1)), receipt: receipt}
+	*v = invocation{pool: p, req: req, began: time.Now(), id: fair.ID(p.ids.Add(1))}
+	v.receipt.Class, v.receipt.Scheduled = req.Class, true
 	v.waits = v.began
 	v.sink = sink{out: out, queue: p.queue, id: v.id}
 	v.order = p.order(req, v.id)
-	defer v.leave()
 	p.queue.submit(v.order, &v.ticket)
-	err := v.run(ctx)
+	return v, nil
+}
+
+// end notes that the dispatcher has forgotten the request, and how it ended.
+func (v *invocation) end(err error) {
 	v.settled = true
-	if p.config.Record != nil {
-		p.config.Record(v.record(err))
+	if v.pool.config.Record != nil {
+		v.pool.config.Record(v.record(err))
 	}
-	return v.receipt, err
 }
 
 // free gives v back. The dispatcher has forgotten it, so that nothing more is
@@ -64,9 +80,12 @@ type invocation struct {
 	sink    sink
 	receipt outcrop.Receipt
 	failure error // of the last attempt
-	final   fate
+	final   fate  // the latest
 	tries   []Try
 	settled bool // the dispatcher has forgotten the request
+
+	attempts int
+	launched time.Time // when the latest attempt began
 }
 
 // leave ends v. A request whose engine panics is forgotten too, and its v
@@ -81,21 +100,19 @@ func (v *invocation) leave() {
 
 func (v *invocation) run(ctx context.Context) error {
 	for {
-		f, err := v.ticket.await(ctx)
-		if err != nil {
+		if err := v.ticket.await(ctx, &v.final); err != nil {
 			v.pool.queue.abort(v.id, v.sink.tokens)
 			v.receipt.Queued += time.Since(v.waits)
 			return err
 		}
-		v.final = f
-		v.receipt.Queued = f.queued
-		switch f.kind {
+		v.receipt.Queued = v.final.queued
+		switch v.final.kind {
 		case refused:
-			return v.pool.refusal(v, f)
+			return v.pool.refusal(v, v.final)
 		case lost:
 			return v.lost()
 		}
-		if again, err := v.attempt(ctx, f); !again {
+		if again, err := v.attempt(ctx); !again {
 			return err
 		}
 	}
@@ -103,25 +120,26 @@ func (v *invocation) run(ctx context.Context) error {
 
 // attempt runs the request on the engine that was granted. Again reports that
 // the ticket knows how it goes on.
-func (v *invocation) attempt(ctx context.Context, f fate) (again bool, err error) {
+func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if !v.ticket.begin(f.attempt, stop) {
+	if !v.ticket.begin(v.final.attempt, stop) {
 		return true, nil
 	}
-	v.sink.attempt, v.sink.held = f.attempt, false
-	launched := time.Now()
-	receipt, err := f.engine.Model.Invoke(running, v.request(f), &v.sink)
+	v.sink.attempt, v.sink.held = v.final.attempt, false
+	v.attempts++
+	v.launched = time.Now()
+	v.receipt, err = v.final.engine.Model.Invoke(running, v.request(), &v.sink)
 	v.ticket.ended()
 	v.waits = time.Now()
-	v.keep(f, receipt, launched)
-	v.tried(f, launched, err)
-	return v.settle(ctx, f.attempt, err)
+	v.complete()
+	v.tried(err)
+	return v.settle(ctx, err)
 }
 
 // request is what the engine gets.
-func (v *invocation) request(f fate) *outcrop.Request {
-	e := f.engine
+func (v *invocation) request() *outcrop.Request {
+	e := v.final.engine
 	stream := e.Stream && !v.req.Streaming && v.req.Conversation != nil
 	if !stream && !e.Capacity.Priorities {
 		return v.req
@@ -129,31 +147,30 @@ func (v *invocation) request(f fate) *outcrop.Request {
 	v.copied = *v.req
 	v.copied.Streaming = stream || v.req.Streaming
 	if e.Capacity.Priorities {
-		v.copied.Priority = f.hint
+		v.copied.Priority = v.final.hint
 	}
 	return &v.copied
 }
 
-// keep makes the engine's receipt that of the invocation. An engine that says
-// at which latency it served knows better than its mark.
-func (v *invocation) keep(f fate, r outcrop.Receipt, launched time.Time) {
-	if r.Latency == "" && v.sink.sent && v.order.Optimized && f.engine.Capacity.Optimized {
+// complete makes the engine's receipt that of the invocation. An engine that
+// says at which latency it served knows better than its mark.
+func (v *invocation) complete() {
+	r, e := &v.receipt, v.final.engine
+	if r.Latency == "" && v.sink.sent && v.order.Optimized && e.Capacity.Optimized {
 		r.Latency = outcrop.LatencyOptimized
 	}
-	r.Class, r.Scheduled, r.Queued = v.req.Class, true, f.queued
-	r.Attempts = v.receipt.Attempts + 1
+	r.Class, r.Scheduled, r.Queued, r.Attempts = v.req.Class, true, v.final.queued, v.attempts
 	if r.FirstToken > 0 {
-		r.FirstToken += launched.Sub(v.began)
+		r.FirstToken += v.launched.Sub(v.began)
 	}
 	if r.Engine == "" && v.sink.sent {
-		r.Engine = f.engine.Name
+		r.Engine = e.Name
 	}
-	v.receipt = r
 }
 
 // settle tells the dispatcher how the attempt ended.
-func (v *invocation) settle(ctx context.Context, attempt int, err error) (again bool, _ error) {
-	queue := v.pool.queue
+func (v *invocation) settle(ctx context.Context, err error) (again bool, _ error) {
+	queue, attempt := v.pool.queue, v.final.attempt
 	switch {
 	case errors.Is(err, errTakenBack):
 		if v.sink.sent {

@@ -60,11 +60,12 @@ type Try struct {
 // maxTries bounds what is kept of a request.
 const maxTries = 8
 
-func (v *invocation) tried(f fate, launched time.Time, err error) {
+func (v *invocation) tried(err error) {
 	if v.pool.config.Record == nil || len(v.tries) == maxTries {
 		return
 	}
-	t := Try{Engine: f.engine.Name, Queued: f.queued, Ran: time.Since(launched), TakenBack: errors.Is(err, errTakenBack)}
+	f := &v.final
+	t := Try{Engine: f.engine.Name, Queued: f.queued, Ran: time.Since(v.launched), TakenBack: errors.Is(err, errTakenBack)}
 	if !t.TakenBack {
 		t.Code, _ = codeOf(err)
 	}
