@@ -32,8 +32,8 @@ func watchGrowth(ctx context.Context, during time.Duration, p *processes) (*grow
 	results := make(chan load.Result, 2)
 	failures := make(chan error, 2)
 	for _, stream := range []bool{false, true} {
-		o := load.Options{Addr: p.gateway.addr, Protocol: load.Converse, Model: modelPlain, Stream: stream, Prompt: 1024,
-			Auth: load.Auth{Access: p.key.access, Secret: p.key.secret, Region: region}, Conns: 32,
+		o := load.Options{Addr: p.gateway.Addr, Protocol: load.Converse, Model: modelPlain, Stream: stream, Prompt: 1024,
+			Auth: load.Auth{Access: p.key.Access, Secret: p.key.Secret, Region: region}, Conns: 32,
 			Duration: during, Timeout: time.Minute, WantBytes: 1024, WantEvents: 64}
 		go func() {
 			r, err := load.Run(ctx, o)
@@ -41,7 +41,7 @@ func watchGrowth(ctx context.Context, during time.Duration, p *processes) (*grow
 			failures <- err
 		}()
 	}
-	pid := p.gateway.command.Process.Pid
+	pid := p.gateway.Pid()
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for running := 2; running > 0; {

@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/outcrop/outcrop/bench/child"
 	"github.com/outcrop/outcrop/bench/load"
 )
 
@@ -74,7 +75,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	defer p.stop()
 
-	r := report{Machine: describe(), When: time.Now().UTC().Format(time.DateOnly), Rounds: s.rounds}
+	r := report{Machine: child.Describe(), When: time.Now().UTC().Format(time.DateOnly), Rounds: s.rounds}
 	if r.Scenarios, err = measureAll(ctx, s, p); err != nil {
 		return err
 	}

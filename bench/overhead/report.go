@@ -7,18 +7,19 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/outcrop/outcrop/bench/child"
 	"github.com/outcrop/outcrop/bench/load"
 )
 
 // A report is all that was measured.
 type report struct {
-	When      string      `json:"when"`
-	Machine   machine     `json:"machine"`
-	Rounds    int         `json:"rounds"`
-	Summary   []line      `json:"summary"`
-	Growth    *growth     `json:"growth,omitempty"`
-	Profiles  []profile   `json:"profiles,omitempty"`
-	Scenarios []*scenario `json:"scenarios"`
+	When      string        `json:"when"`
+	Machine   child.Machine `json:"machine"`
+	Rounds    int           `json:"rounds"`
+	Summary   []line        `json:"summary"`
+	Growth    *growth       `json:"growth,omitempty"`
+	Profiles  []profile     `json:"profiles,omitempty"`
+	Scenarios []*scenario   `json:"scenarios"`
 }
 
 // A line sums up one subject of one scenario over the rounds. Costs are CPU

@@ -94,13 +94,13 @@ func scenarios(p *processes) (all []*scenario) {
 				WantBytes: k.bytes, WantEvents: k.events, Timeout: 60 * time.Second}}
 		shape := shapes[k.model]
 		c.Subjects = []*subject{
-			{Name: "direct", addr: p.mock.addr, protocol: k.engine, model: shape, process: "mock"},
-			{Name: "revproxy", addr: p.proxy.addr, protocol: k.engine, model: shape, process: "revproxy"},
-			{Name: "outcrop, bearer", addr: p.gateway.addr, protocol: k.front, model: k.model, auth: load.Auth{Bearer: p.key.bearer}, process: "outcrop"},
+			{Name: "direct", addr: p.mock.Addr, protocol: k.engine, model: shape, process: "mock"},
+			{Name: "revproxy", addr: p.proxy.Addr, protocol: k.engine, model: shape, process: "revproxy"},
+			{Name: "outcrop, bearer", addr: p.gateway.Addr, protocol: k.front, model: k.model, auth: load.Auth{Bearer: p.key.Bearer}, process: "outcrop"},
 		}
 		if k.signed {
-			c.Subjects = append(c.Subjects, &subject{Name: "outcrop, SigV4", addr: p.gateway.addr, protocol: k.front, model: k.model,
-				auth: load.Auth{Access: p.key.access, Secret: p.key.secret, Region: region}, process: "outcrop"})
+			c.Subjects = append(c.Subjects, &subject{Name: "outcrop, SigV4", addr: p.gateway.Addr, protocol: k.front, model: k.model,
+				auth: load.Auth{Access: p.key.Access, Secret: p.key.Secret, Region: region}, process: "outcrop"})
 		}
 		all = append(all, c)
 	}

@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A machine is what the figures depend on.
-type machine struct {
+// A Machine is what the figures of a benchmark depend on.
+type Machine struct {
 	CPU    string `json:"cpu"`
 	Cores  int    `json:"cores"`
 	Memory string `json:"memory"`
@@ -15,8 +15,9 @@ type machine struct {
 	Go     string `json:"go"`
 }
 
-func describe() machine {
-	return machine{
+// Describe returns the machine that the benchmark runs on.
+func Describe() Machine {
+	return Machine{
 		CPU:    afterColon("/proc/cpuinfo", "model name"),
 		Cores:  runtime.NumCPU(),
 		Memory: afterColon("/proc/meminfo", "MemTotal"),
