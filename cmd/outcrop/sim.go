@@ -15,14 +15,18 @@ import (
 	"github.com/outcrop/outcrop/gateway"
 	"github.com/outcrop/outcrop/sim"
 	"github.com/outcrop/outcrop/simapi"
+	"github.com/outcrop/outcrop/step"
 )
 
 // simulator is the command that serves simulated engines on their own.
 type simulator struct {
-	addr   string
-	models []string
-	speed  float64
-	seed   uint64
+	addr    string
+	models  []string
+	machine string
+	speed   float64
+	seed    uint64
+	first   time.Duration
+	noise   float64
 }
 
 func newSim() *cobra.Command {
@@ -38,15 +42,24 @@ func newSim() *cobra.Command {
 	}
 	c.Flags().StringVar(&s.addr, "addr", "127.0.0.1:8000", "address to listen on; there is no authentication")
 	c.Flags().StringSliceVar(&s.models, "model", []string{"meta.llama3-1-8b-instruct-v1:0"}, "ids of the models to play")
+	c.Flags().StringVar(&s.machine, "machine", "", "h100-8b: an 8B model on one H100, whatever the model (default: what fits the model)")
 	c.Flags().Float64Var(&s.speed, "speed", 1, "simulated seconds per real second; 0 answers at once")
-	c.Flags().Uint64Var(&s.seed, "seed", 1, "seed of the invented texts")
+	c.Flags().Uint64Var(&s.seed, "seed", 1, "seed of the invented texts and of the noise")
+	c.Flags().DurationVar(&s.first, "first-token", 0, "simulated time to the first token of a short prompt on the idle machine (default: the model's)")
+	c.Flags().Float64Var(&s.noise, "noise", 0, "by how much the times of steps scatter: 0.05 is about 5 %")
 	return c
 }
 
 // drainTime is what requests in flight have to end.
 const drainTime = 25 * time.Second
 
+// machines are what --machine knows.
+var machines = map[string]step.Constants{"": {}, "h100-8b": step.H100Llama8B()}
+
 func (s *simulator) run(c *cobra.Command) error {
+	if _, known := machines[s.machine]; !known {
+		return fmt.Errorf("--machine knows h100-8b and not %q", s.machine)
+	}
 	server := &http.Server{Handler: simapi.NewHandler(s.engines()), ReadHeaderTimeout: gateway.HeaderTimeout}
 	var lc net.ListenConfig
 	listener, err := lc.Listen(c.Context(), "tcp", s.addr)
@@ -70,13 +83,16 @@ func (s *simulator) run(c *cobra.Command) error {
 
 func (s *simulator) engines() []simapi.Model {
 	known := catalog.Builtin()
+	machine := machines[s.machine]
+	machine.Noise, machine.Seed = s.noise, s.seed
 	models := make([]simapi.Model, len(s.models))
 	for i, id := range s.models {
 		card := known.Lookup(id)
 		if card == nil {
 			card = &outcrop.Card{ID: id, Name: id}
 		}
-		models[i] = simapi.Simulated(id, sim.Config{Name: "sim", Card: card, Speed: s.speed, Seed: s.seed})
+		models[i] = simapi.Simulated(id, sim.Config{Name: "sim", Card: card, Speed: s.speed, Seed: s.seed,
+			FirstToken: s.first, Constants: machine})
 	}
 	return models
 }
