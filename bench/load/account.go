@@ -22,20 +22,21 @@ type account struct {
 // to account.
 func open(pid int) *account {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
-	return &account{pid: pid, begin: cpuSeconds(pid)}
+	return &account{pid: pid, begin: CPUSeconds(pid)}
 }
 
 func (a *account) close() Process {
-	return Process{Seconds: cpuSeconds(a.pid) - a.begin, PeakMB: memoryMB(a.pid, "VmHWM:")}
+	return Process{Seconds: CPUSeconds(a.pid) - a.begin, PeakMB: memoryMB(a.pid, "VmHWM:")}
 }
 
 // ResidentMB is the resident memory of a process, in MB of 1024² bytes; 0 if
 // there is no such process.
 func ResidentMB(pid int) float64 { return memoryMB(pid, "VmRSS:") }
 
-// cpuSeconds is the user and system time of a process: fields 14 and 15 of
-// its stat; the name in field 2 can hold anything up to ')'.
-func cpuSeconds(pid int) float64 {
+// CPUSeconds is the user and system time of a process so far, 0 if there is
+// no such process: fields 14 and 15 of its stat; the name in field 2 can hold
+// anything up to ')'.
+func CPUSeconds(pid int) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
@@ -69,8 +70,9 @@ func selfCPU() float64 {
 	return seconds(r.Utime) + seconds(r.Stime)
 }
 
-// machineCPU is the busy time of all cores, steal included.
-func machineCPU() (s float64) {
+// MachineSeconds is the busy time of all cores together so far, steal
+// included.
+func MachineSeconds() (s float64) {
 	b, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(b), "\n")
 	for i, f := range strings.Fields(line) {

@@ -20,7 +20,8 @@ type answer struct {
 
 	events, bytes int // content events and content bytes
 	ended, usage  bool
-	firstAt       time.Time
+	firstAt       time.Time // of any event
+	contentAt     time.Time // of the first with content
 	native        []byte
 }
 
@@ -81,6 +82,9 @@ func content(b, key []byte) []byte {
 }
 
 func (a *answer) delta(now time.Time, s []byte) {
+	if a.events == 0 {
+		a.contentAt = now
+	}
 	a.events++
 	a.bytes += len(s)
 	a.worker.events.Add(1)

@@ -171,13 +171,13 @@ func (d *driver) measure(ctx context.Context) (r Result) {
 	for name, pid := range d.options.Processes {
 		accounts[name] = open(pid)
 	}
-	self, all := selfCPU(), machineCPU()
+	self, all := selfCPU(), MachineSeconds()
 	start := time.Now()
 	requests, events := d.count()
 	sleep(ctx, d.to)
 	done, seen := d.count()
 	r.Seconds = time.Since(start).Seconds()
-	self, all = selfCPU()-self, machineCPU()-all
+	self, all = selfCPU()-self, MachineSeconds()-all
 	r.Requests, r.Events, r.Backlog = done-requests, seen-events, len(d.ticks)
 	r.PerSecond = float64(r.Requests) / r.Seconds
 	r.CPU = map[string]Process{}
