@@ -11,7 +11,7 @@ DURATION ?= 1m
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(shell command -v cc gcc clang 2>/dev/null | head -1 | sed 's/..*/-race/')
 
-.PHONY: help run build test test-go lint fuzz simulate bench-overhead tools clean
+.PHONY: help run build test test-go lint fuzz simulate bench-overhead bench-isolation tools clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,6 +40,9 @@ simulate: go-present ## worlds of the kernels with faults for DURATION (1m); ARG
 
 bench-overhead: build ## measure what the gateway costs; writes docs/bench/overhead.{md,json}
 	@$(GO) run ./bench/overhead -outcrop bin/outcrop $(ARGS)
+
+bench-isolation: build ## measure how well provisioned traffic is isolated, simulated; ARGS=-quick takes a minute
+	@$(GO) run ./bench/isolation/run -outcrop bin/outcrop $(ARGS)
 
 tools: go-present .tools/bin/staticcheck ## python clients, JavaScript clients and the llama.cpp engine, all in .tools
 	@PYTHON=$(PYTHON) bash scripts/tools.sh

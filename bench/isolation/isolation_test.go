@@ -1,8 +1,8 @@
 package isolation_test
 
 import (
+	"encoding/json"
 	"math"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -107,13 +107,7 @@ func TestARunIsTheSameEveryTime(t *testing.T) {
 }
 
 func TestTheTableHasTheMeansOfTheTrace(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	var in, out float64
-	const n = 100_000
-	for range n {
-		a, b := isolation.Conversation.Draw(r)
-		in, out = in+float64(a)/n, out+float64(b)/n
-	}
+	in, out := isolation.Means(isolation.Conversation)
 	if math.Abs(in-1155) > 25 || math.Abs(out-211) > 4 {
 		t.Errorf("means %.0f and %.0f, want 1155 and 211", in, out)
 	}
@@ -132,5 +126,80 @@ func TestReadTrace(t *testing.T) {
 		if _, err := isolation.ReadTrace(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q is read", bad)
 		}
+	}
+}
+
+// Times between requests are drawn with the rate and the scatter asked for.
+func TestArrivalsHaveTheirRateAndScatter(t *testing.T) {
+	for _, cv := range []float64{1, 3} {
+		s := isolation.Base(2)
+		s.CV, s.Units = cv, 1
+		source := s.Sources()[0]
+		const n = 200_000
+		var sum, squares float64
+		for last := time.Duration(0); source.At() < n*time.Second/8; {
+			gap := (source.At() - last).Seconds()
+			last = source.At()
+			sum, squares = sum+gap, squares+gap*gap
+			source.Take()
+		}
+		count := 8 * sum // at 4 requests a second on each of two engines
+		mean, deviation := sum/count, math.Sqrt(squares/count-sum*sum/count/count)
+		if math.Abs(mean-1./8) > .002 || math.Abs(deviation/mean-cv) > .05*cv {
+			t.Errorf("CV %v: mean %.4f s, CV %.2f", cv, mean, deviation/mean)
+		}
+	}
+}
+
+func TestSourcesAreTheSameForASeed(t *testing.T) {
+	s := isolation.Base(1)
+	isolation.Loads()[0].Apply(&s)
+	a, b := s.Sources(), s.Sources()
+	s.Seed++
+	c := s.Sources()
+	if len(a) != 2+9+1 {
+		t.Fatalf("%d sources", len(a))
+	}
+	for i := range a {
+		p1, o1 := a[i].Take()
+		p2, o2 := b[i].Take()
+		if p1 != p2 || o1 != o2 || a[i].At() != b[i].At() || a[i].Tenant != b[i].Tenant {
+			t.Errorf("source %d differs", i)
+		}
+		if c[i].Take(); c[i].At() == a[i].At() {
+			t.Errorf("source %d is the same for another seed", i)
+		}
+	}
+}
+
+func TestPercentilesKeepWhatNeverCame(t *testing.T) {
+	var r isolation.Result
+	for range 98 {
+		r.First[isolation.Provisioned] = append(r.First[isolation.Provisioned], .1)
+	}
+	r.First[isolation.Provisioned] = append(r.First[isolation.Provisioned], math.Inf(1), math.Inf(1))
+	if p := r.Percentile(97, isolation.Provisioned); p != .1 {
+		t.Errorf("p97 is %v", p)
+	}
+	if p := r.Percentile(99, isolation.Provisioned); !math.IsInf(p, 1) {
+		t.Errorf("p99 is %v", p)
+	}
+	if p := r.Percentile(50, isolation.OnDemand); !math.IsNaN(p) {
+		t.Errorf("p50 of nothing is %v", p)
+	}
+}
+
+func TestFiguresSurviveJSON(t *testing.T) {
+	in := []isolation.Figure{1.25, isolation.Figure(math.Inf(1)), isolation.Figure(math.NaN())}
+	b, err := json.Marshal(in)
+	if err != nil || string(b) != `[1.25,"never",null]` {
+		t.Fatalf("%s, %v", b, err)
+	}
+	out := make([]isolation.Figure, 3)
+	if err := json.Unmarshal(b, &out); err != nil || out[0] != in[0] || out[1] != in[1] || out[2] == out[2] {
+		t.Errorf("%v, %v", out, err)
+	}
+	if err := json.Unmarshal([]byte(`["soon"]`), &out); err == nil {
+		t.Error("a word is a figure")
 	}
 }

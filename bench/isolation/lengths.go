@@ -16,6 +16,17 @@ type Lengths interface {
 	Draw(r *rand.Rand) (prompt, output int)
 }
 
+// Means returns the mean lengths, from a sample that is always the same.
+func Means(l Lengths) (prompt, output float64) {
+	const sample = 100_000
+	r := rand.New(rand.NewPCG(1, 2))
+	for range sample {
+		a, b := l.Draw(r)
+		prompt, output = prompt+float64(a)/sample, output+float64(b)/sample
+	}
+	return prompt, output
+}
+
 // A Quantile says that Percent of all prompts have at most Prompt tokens, and
 // of all outputs at most Output.
 type Quantile struct {

@@ -1,9 +1,9 @@
 package isolation
 
 import (
-	"fmt"
-	"io"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/outcrop/outcrop/fair"
@@ -51,18 +51,22 @@ func Policies() []Case {
 
 // A Row compares provisioned traffic under a load with the same traffic alone.
 type Row struct {
-	P50, P99           float64 // seconds
-	Ratio50, Ratio99   float64
-	Added50, Added99   float64 // seconds
-	Throughput         float64 // tokens a second on each engine
-	Harvest            float64 // share of the idle capacity that batch got
-	Refused            float64 // share of the provisioned requests
-	RefusedOnDemand    float64 // share of the requests of well-behaved tenants
-	RefusedAggressor   float64 // share of the aggressor's requests
-	OnDemand99         float64 // seconds, of the well-behaved tenants
-	Resumed            float64 // aborts a second on each engine
-	Samples            int
-	ProvisionedRefused int
+	P50              Figure `json:"p50_s"`
+	P99              Figure `json:"p99_s"`
+	Ratio50          Figure `json:"p50_ratio"`
+	Ratio99          Figure `json:"p99_ratio"`
+	Added50          Figure `json:"p50_added_s"`
+	Added99          Figure `json:"p99_added_s"`
+	Throughput       Figure `json:"tokens_per_s"`        // on each engine
+	Harvest          Figure `json:"harvest"`             // share of the idle capacity that the backlog got
+	Refused          Figure `json:"refused_provisioned"` // share of the requests
+	RefusedOnDemand  Figure `json:"refused_well_behaved"`
+	RefusedAggressor Figure `json:"refused_aggressor"`
+	OnDemand99       Figure `json:"well_behaved_p99_s"`
+	Resumed          Figure `json:"aborts_per_s"` // on each engine; unknown over HTTP
+	// Samples and ProvisionedRefused count provisioned requests.
+	Samples            int `json:"samples"`
+	ProvisionedRefused int `json:"provisioned_refused"`
 }
 
 // A Bench runs setups that have a seed, an arrival process and a number of
@@ -93,22 +97,24 @@ func (b *Bench) Row(policy, load Case) Row {
 	s := b.base
 	policy.Apply(&s)
 	load.Apply(&s)
-	return b.compare(Run(s))
+	return Compare(Run(s), b.alone, b.saturated, b.base.Engines)
 }
 
-func (b *Bench) compare(r *Result) Row {
+// Compare compares r with the same provisioned traffic alone, on engines that
+// do so many tokens a second together when only throughput matters.
+func Compare(r, alone *Result, saturated float64, engines int) Row {
 	row := Row{
-		P50: r.Percentile(50, Provisioned), P99: r.Percentile(99, Provisioned),
-		Throughput: r.Total() / float64(b.base.Engines), Samples: len(r.First[Provisioned]),
-		OnDemand99: r.Percentile(99, OnDemand), ProvisionedRefused: r.Refused[Provisioned],
-		Resumed: float64(r.Resumed) / r.Seconds / float64(b.base.Engines),
+		P50: Figure(r.Percentile(50, Provisioned)), P99: Figure(r.Percentile(99, Provisioned)),
+		Throughput: Figure(r.Total() / float64(engines)), Samples: len(r.First[Provisioned]),
+		OnDemand99: Figure(r.Percentile(99, OnDemand)), ProvisionedRefused: r.Refused[Provisioned],
+		Resumed: Figure(float64(r.Resumed) / r.Seconds / float64(engines)),
 	}
-	p50, p99 := b.alone.Percentile(50, Provisioned), b.alone.Percentile(99, Provisioned)
+	p50, p99 := Figure(alone.Percentile(50, Provisioned)), Figure(alone.Percentile(99, Provisioned))
 	row.Ratio50, row.Ratio99 = row.P50/p50, row.P99/p99
 	row.Added50, row.Added99 = row.P50-p50, row.P99-p99
 	online := r.Tokens[Provisioned] + r.Tokens[OnDemand] + r.Tokens[Aggressor]
-	if b.saturated > online {
-		row.Harvest = r.Tokens[Batch] / (b.saturated - online)
+	if saturated > online {
+		row.Harvest = Figure(r.Tokens[Batch] / (saturated - online))
 	}
 	row.Refused = share(r.Refused[Provisioned], r.Sent[Provisioned])
 	row.RefusedOnDemand = share(r.Refused[OnDemand], r.Sent[OnDemand])
@@ -116,32 +122,31 @@ func (b *Bench) compare(r *Result) Row {
 	return row
 }
 
-func share(n, of int) float64 {
+func share(n, of int) Figure {
 	if of == 0 {
 		return 0
 	}
-	return float64(n) / float64(of)
+	return Figure(float64(n) / float64(of))
 }
 
 // Median returns the row with the median of each figure, and the range of the
 // p99 ratio.
-func Median(rows []Row) (m Row, least, most float64) {
-	of := func(f func(*Row) *float64) {
-		var v []float64
+func Median(rows []Row) (m Row, least, most Figure) {
+	of := func(f func(*Row) *Figure) {
+		var v []Figure
 		for i := range rows {
 			v = append(v, *f(&rows[i]))
 		}
-		slices.Sort(v)
-		*f(&m) = v[len(v)/2]
+		*f(&m) = median(v)
 	}
-	for _, f := range []func(*Row) *float64{
-		func(r *Row) *float64 { return &r.P50 }, func(r *Row) *float64 { return &r.P99 },
-		func(r *Row) *float64 { return &r.Ratio50 }, func(r *Row) *float64 { return &r.Ratio99 },
-		func(r *Row) *float64 { return &r.Added50 }, func(r *Row) *float64 { return &r.Added99 },
-		func(r *Row) *float64 { return &r.Throughput }, func(r *Row) *float64 { return &r.Harvest },
-		func(r *Row) *float64 { return &r.Refused }, func(r *Row) *float64 { return &r.RefusedOnDemand },
-		func(r *Row) *float64 { return &r.RefusedAggressor },
-		func(r *Row) *float64 { return &r.OnDemand99 }, func(r *Row) *float64 { return &r.Resumed },
+	for _, f := range []func(*Row) *Figure{
+		func(r *Row) *Figure { return &r.P50 }, func(r *Row) *Figure { return &r.P99 },
+		func(r *Row) *Figure { return &r.Ratio50 }, func(r *Row) *Figure { return &r.Ratio99 },
+		func(r *Row) *Figure { return &r.Added50 }, func(r *Row) *Figure { return &r.Added99 },
+		func(r *Row) *Figure { return &r.Throughput }, func(r *Row) *Figure { return &r.Harvest },
+		func(r *Row) *Figure { return &r.Refused }, func(r *Row) *Figure { return &r.RefusedOnDemand },
+		func(r *Row) *Figure { return &r.RefusedAggressor },
+		func(r *Row) *Figure { return &r.OnDemand99 }, func(r *Row) *Figure { return &r.Resumed },
 	} {
 		of(f)
 	}
@@ -154,81 +159,89 @@ func Median(rows []Row) (m Row, least, most float64) {
 	return m, least, most
 }
 
-// Report runs all policies under all loads, for the seeds given, and writes a
-// Markdown table of medians.
-func Report(w io.Writer, base Setup, seeds []uint64) error {
-	var benches []*Bench
-	var alone50, alone99, saturated []float64
-	for _, seed := range seeds {
-		base.Seed = seed
-		b := NewBench(base)
-		benches = append(benches, b)
-		alone50 = append(alone50, b.alone.Percentile(50, Provisioned)*1e3)
-		alone99 = append(alone99, b.alone.Percentile(99, Provisioned)*1e3)
-		saturated = append(saturated, b.saturated/float64(base.Engines))
-	}
-	for _, v := range [][]float64{alone50, alone99, saturated} {
-		slices.Sort(v)
-	}
-	mid := len(seeds) / 2
-	_, err := fmt.Fprintf(w, `
-N = %d, %s, seeds %v, %v after %v of warm-up. Simulated.
-Alone: p50 %.0f ms, p99 %.0f ms. Saturated: %.0f tokens/s on each engine.
+// A Line is a policy under a load, in figures for several seeds.
+type Line struct {
+	Load   string `json:"load"`
+	Policy string `json:"policy"`
+	Row
+	// Least and Most are the range of the p99 ratio over the seeds.
+	Least Figure `json:"p99_ratio_least"`
+	Most  Figure `json:"p99_ratio_most"`
+	// Idle tells that the traffic beside the backlog leaves something idle.
+	Idle bool `json:"leaves_idle"`
+}
 
-| load | policy | p50 | p99 | p50 ratio | p99 ratio (range) | added p99 | tokens/s | idle harvested | refused: provisioned | well-behaved | aggressor | well-behaved p99 | aborts/s |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
-`, base.Engines, arrivals(base.CV), seeds, base.Duration-base.Warmup, base.Warmup, alone50[mid], alone99[mid], saturated[mid])
-	for _, load := range Loads() {
-		for _, policy := range Policies() {
-			var rows []Row
-			for _, b := range benches {
-				rows = append(rows, b.Row(policy, load))
-			}
-			if _, err := io.WriteString(w, line(load, policy, rows)); err != nil {
-				return err
+// Figures are what was measured for a number of engines and an arrival process.
+type Figures struct {
+	Engines   int           `json:"engines"`
+	CV        float64       `json:"cv"`
+	Seeds     []uint64      `json:"seeds"`
+	Measured  time.Duration `json:"measured_ns"` // of each seed
+	Warmup    time.Duration `json:"warmup_ns"`
+	Alone50   Figure        `json:"alone_p50_s"`
+	Alone99   Figure        `json:"alone_p99_s"`
+	Saturated Figure        `json:"saturated_tokens_per_s"` // on each engine
+	Lines     []Line        `json:"lines"`
+}
+
+// Measure runs the policies under the loads for each of the seeds, as many
+// seeds at a time as there are processors. Figures are medians of the seeds.
+func Measure(base Setup, seeds []uint64, loads, policies []Case) *Figures {
+	t := &Figures{Engines: base.Engines, CV: base.CV, Seeds: seeds, Measured: base.Duration - base.Warmup, Warmup: base.Warmup}
+	rows := make([][]Row, len(seeds)) // by seed, then load, then policy
+	alone50, alone99, saturated := make([]Figure, len(seeds)), make([]Figure, len(seeds)), make([]Figure, len(seeds))
+	each(len(seeds), func(i int) {
+		s := base
+		s.Seed = seeds[i]
+		b := NewBench(s)
+		alone50[i], alone99[i] = Figure(b.alone.Percentile(50, Provisioned)), Figure(b.alone.Percentile(99, Provisioned))
+		saturated[i] = Figure(b.saturated / float64(base.Engines))
+		for _, load := range loads {
+			for _, policy := range policies {
+				rows[i] = append(rows[i], b.Row(policy, load))
 			}
 		}
+	})
+	t.Alone50, t.Alone99, t.Saturated = median(alone50), median(alone99), median(saturated)
+	for i, load := range loads {
+		for j, policy := range policies {
+			var of []Row
+			for _, r := range rows {
+				of = append(of, r[i*len(policies)+j])
+			}
+			l := Line{Load: load.Name, Policy: policy.Name, Idle: !load.Overloads()}
+			l.Row, l.Least, l.Most = Median(of)
+			t.Lines = append(t.Lines, l)
+		}
 	}
-	return err
+	return t
 }
 
-func arrivals(cv float64) string {
-	if cv == 1 {
-		return "Poisson"
+// each calls f for 0 to n-1, on all processors.
+func each(n int, f func(int)) {
+	var w sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range n {
+		free <- struct{}{}
+		w.Go(func() {
+			f(i)
+			<-free
+		})
 	}
-	return fmt.Sprintf("Gamma CV=%g", cv)
+	w.Wait()
 }
 
-func line(load, policy Case, rows []Row) string {
-	m, least, most := Median(rows)
-	harvest := "-"
-	if m.Harvest > 0 && !overloaded(load) {
-		harvest = fmt.Sprintf("%.0f %%", m.Harvest*100)
-	}
-	return fmt.Sprintf("| %s | %s | %s | %s | x%.2f | x%.2f (%.2f-%.2f) | %s | %.0f | %s | %d | %.1f %% | %.0f %% | %s | %.2f |\n",
-		load.Name, policy.Name, figure(m.P50), figure(m.P99), m.Ratio50, m.Ratio99, least, most, figure(m.Added99),
-		m.Throughput, harvest, m.ProvisionedRefused, m.RefusedOnDemand*100, m.RefusedAggressor*100, figure(m.OnDemand99), m.Resumed)
+func median(v []Figure) Figure {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
 }
 
-// overloaded tells that on-demand traffic wants more than there is, so that
+// Overloads tells that on-demand traffic wants more than there is, so that
 // nothing is idle.
-func overloaded(load Case) bool {
+func (c Case) Overloads() bool {
 	var s Setup
-	load.Apply(&s)
+	c.Apply(&s)
 	return s.Aggressor > 0
-}
-
-// figure writes seconds as a reader would.
-func figure(s float64) string {
-	switch {
-	case s != s:
-		return "-"
-	case s > 1e6:
-		return "never"
-	case s >= 10:
-		return fmt.Sprintf("%.0f s", s)
-	}
-	return fmt.Sprintf("%.0f ms", s*1e3)
 }
 
 // Neighbours is the fairness between tenants: the light one beside one that

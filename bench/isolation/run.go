@@ -32,6 +32,19 @@ func (k Kind) class() outcrop.Class {
 	return [...]outcrop.Class{outcrop.ClassProvisioned, outcrop.ClassDefault, outcrop.ClassDefault, outcrop.ClassBatch}[k]
 }
 
+// String returns the kind's name in tables.
+func (k Kind) String() string {
+	return [...]string{"provisioned", "on-demand", "aggressor", "backlog"}[k]
+}
+
+// Tenants are the names of so many tenants that send traffic of the kind.
+func (k Kind) Tenants(n int) (names []string) {
+	for i := range n {
+		names = append(names, [...]string{"unit", "tenant", "aggressor", "job"}[k]+string(rune('a'+i)))
+	}
+	return names
+}
+
 // A Policy decides when requests go to which engine.
 type Policy uint8
 
@@ -61,7 +74,7 @@ type Setup struct {
 	CV       float64 // of the times between requests: 1 is Poisson
 	Warmup   time.Duration
 	Duration time.Duration // with the warm-up
-	Lengths  Lengths
+	Lengths  Lengths       `json:"-"`
 
 	Provisioned float64 // rate
 	Units       int     // provisioned tenants
@@ -70,7 +83,7 @@ type Setup struct {
 	Aggressor   float64 // rate
 	Batch       bool    // a backlog of batch rows
 
-	Config    fair.Config
+	Config    fair.Config `json:"-"`
 	Constants step.Constants
 	StaticCap int // lower-class requests on an engine
 	NaiveRows int // batch rows on an engine with policies that know no batch
@@ -145,8 +158,8 @@ type request struct {
 type world struct {
 	Setup
 	now     time.Duration
-	sources []*source
-	batch   *source
+	sources []*Source
+	batch   *Source
 	engines []*step.Engine
 	policy  policy
 	live    map[fair.ID]*request
@@ -184,33 +197,18 @@ func newWorld(s Setup) *world {
 		c.Seed = s.Seed*1000 + uint64(i)
 		w.engines = append(w.engines, step.New(c))
 	}
-	n := float64(s.Engines)
-	w.add(Provisioned, "unit", s.Provisioned*n, s.Units)
-	w.add(OnDemand, "tenant", s.OnDemand*n, s.Tenants)
-	w.add(Aggressor, "aggressor", s.Aggressor*n, 1)
-	w.batch = newSource(Batch, "job", 1, 1, s.Lengths, s.Seed, 1000)
+	w.sources, w.batch = s.Sources(), s.Backlog()
 	w.policy, w.wanted = w.newPolicy()
 	w.refill()
 	return w
-}
-
-func (w *world) add(k Kind, name string, rate float64, tenants int) {
-	if rate <= 0 {
-		return
-	}
-	for i := range tenants {
-		tenant := name + string(rune('a'+i))
-		number := int(k)*100 + i
-		w.sources = append(w.sources, newSource(k, tenant, rate/float64(tenants), w.CV, w.Lengths, w.Seed, number))
-	}
 }
 
 // next is what happens next, and when.
 func (w *world) next() (at time.Duration, what func()) {
 	at = math.MaxInt64
 	for _, s := range w.sources {
-		if s.next < at {
-			at, what = s.next, func() { w.send(s) }
+		if s.At() < at {
+			at, what = s.At(), func() { w.send(s) }
 		}
 	}
 	for i, e := range w.engines {
@@ -226,19 +224,18 @@ func (w *world) next() (at time.Duration, what func()) {
 
 func (w *world) measured() bool { return w.now >= w.Warmup }
 
-func (w *world) send(s *source) {
-	prompt, output := s.lengths.Draw(s.r)
+func (w *world) send(s *Source) {
+	prompt, output := s.Take()
 	w.nextID++
-	r := &request{kind: s.kind, sent: w.now, output: output, engine: -1}
+	r := &request{kind: s.Kind, sent: w.now, output: output, engine: -1}
 	r.Request = fair.Request{
-		ID: w.nextID, Tenant: s.tenant, Class: s.kind.class(), Prompt: prompt, Output: w.predict,
+		ID: w.nextID, Tenant: s.Tenant, Class: s.Kind.class(), Prompt: prompt, Output: w.predict,
 	}
 	w.live[r.ID] = r
 	w.result.Requests++
 	if w.measured() {
-		w.result.Sent[s.kind]++
+		w.result.Sent[s.Kind]++
 	}
-	s.advance()
 	w.policy.submit(r)
 }
 
@@ -249,7 +246,7 @@ func (w *world) refill() {
 	}
 	for w.rows < w.wanted {
 		w.rows++
-		w.batch.tenant = string(rune('a' + w.nextID%2))
+		w.batch.Tenant = string(rune('a' + w.nextID%2))
 		w.send(w.batch)
 	}
 }

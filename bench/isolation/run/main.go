@@ -1,83 +1,192 @@
-// Command run prints how well provisioned requests are kept apart from the
-// others on simulated engines in virtual time: Markdown tables for one and for
-// four engines, with Poisson and with bursty arrivals.
+// Command run measures how well provisioned requests are kept apart from the
+// others, on simulated engines: in real time over HTTP, with the gateway, the
+// engines and the traffic each in processes of their own, and in virtual time
+// with the scheduler alone. It writes isolation.md, isolation.json,
+// isolation.csv and isolation.svg.
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
+	"log"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/outcrop/outcrop/bench/isolation"
-	"github.com/outcrop/outcrop/fair"
+	"github.com/outcrop/outcrop/bench/isolation/live"
 )
 
+// traffic is the argument with which the command calls itself as the generator.
+const traffic = "traffic"
+
+// settings are the command line.
+type settings struct {
+	outcrop, out, trace, raw string
+	live, virtual, quick     bool
+	engines                  []int
+	policies                 []live.Policy
+	bursty                   bool
+	seeds                    int
+	samples                  int
+	speed                    float64
+	atOnce                   int
+	seconds, long            int
+}
+
 func main() {
-	trace := flag.String("trace", "", "a trace in the format of the public Azure ones, for the lengths of requests; default is a table of quantiles")
-	seeds := flag.Int("seeds", 5, "how many seeds")
-	seconds := flag.Int("seconds", 600, "measured seconds times engines, for each run")
-	long := flag.Int("long", 0, "provisioned requests of one long run under overload and batch; 0 leaves it out")
-	flag.Parse()
-	if err := run(os.Stdout, *trace, *seeds, *seconds, *long); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	log.SetFlags(0)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := error(nil)
+	if len(os.Args) == 2 && os.Args[1] == traffic {
+		err = generate(ctx)
+	} else {
+		err = run(ctx, parse())
+	}
+	if err != nil {
+		stop()
+		log.Fatal("isolation: ", err)
 	}
 }
 
-func run(w io.Writer, trace string, seeds, seconds, long int) error {
-	lengths, err := lengthsOf(trace)
+func parse() *settings {
+	s := &settings{}
+	flag.StringVar(&s.outcrop, "outcrop", filepath.Join("bin", "outcrop"), "the outcrop command to measure")
+	flag.StringVar(&s.out, "out", "", "folder for the results (default docs/bench, and none with -quick)")
+	flag.StringVar(&s.trace, "trace", "", "a trace in the format of the public Azure ones, for the lengths of requests; default is a table of quantiles")
+	flag.StringVar(&s.raw, "raw", "", "also write every request of the real-time runs to this CSV file")
+	flag.BoolVar(&s.live, "live", true, "measure in real time; the results of an earlier run stay otherwise")
+	flag.BoolVar(&s.virtual, "virtual", true, "measure in virtual time; likewise")
+	flag.BoolVar(&s.quick, "quick", false, "a minute to see that all works: one engine, one seed, few requests")
+	engines := flag.String("n", "1,4", "real time: numbers of engines")
+	policies := flag.String("policies", "", "real time: the policies to compare, by their names in the tables, in this order (default all)")
+	flag.BoolVar(&s.bursty, "bursty", true, "real time: also with bursty arrivals, without the baselines")
+	flag.IntVar(&s.seeds, "seeds", 5, "how many seeds")
+	flag.IntVar(&s.samples, "samples", 200, "real time: provisioned requests of each seed; sets how long it takes, 200 about 45 minutes")
+	flag.Float64Var(&s.speed, "speed", .5, "real time: simulated seconds in a second, so slow that no process lacks a processor")
+	flag.IntVar(&s.atOnce, "at-once", 8, "real time: engines that run at a time; raise it on more than two cores")
+	flag.IntVar(&s.seconds, "seconds", 600, "virtual time: measured seconds times engines, for each run")
+	flag.IntVar(&s.long, "long", 100_000, "virtual time: provisioned requests of the long run under overload and batch, 0 for none")
+	flag.Parse()
+	for part := range strings.SplitSeq(*engines, ",") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 || n > 64 {
+			log.Fatalf("-n: %q is no number of engines", part)
+		}
+		s.engines = append(s.engines, n)
+	}
+	s.policies = choose(live.Policies(), *policies)
+	if s.quick {
+		s.engines, s.bursty, s.seeds, s.samples, s.seconds, s.long = s.engines[:1], false, 1, 40, 60, 1000
+		s.speed, s.atOnce = 1, 4
+	}
+	if s.out == "" && !s.quick {
+		s.out = filepath.Join("docs", "bench")
+	}
+	return s
+}
+
+// choose returns the policies with the names.
+func choose(all []live.Policy, names string) (chosen []live.Policy) {
+	if names == "" {
+		return all
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(p live.Policy) bool { return p.Name == strings.TrimSpace(name) })
+		if i < 0 {
+			log.Fatalf("-policies: there is no %q", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen
+}
+
+func run(ctx context.Context, s *settings) error {
+	lengths, err := live.LengthsOf(s.trace)
 	if err != nil {
 		return err
 	}
-	var list []uint64
-	for i := range max(1, seeds) {
-		list = append(list, uint64(i+1))
+	d, err := earlier(s.out)
+	if err != nil {
+		return err
 	}
+	if s.virtual {
+		if d.Virtual, err = inVirtualTime(ctx, s, lengths); err != nil {
+			return err
+		}
+	}
+	if s.live {
+		if d.Live, err = inRealTime(ctx, s, lengths); err != nil {
+			return err
+		}
+	}
+	if s.out == "" {
+		fmt.Print(d.page())
+		return nil
+	}
+	return d.write(s.out)
+}
+
+// generate is the generator: a plan comes in, and records go out.
+func generate(ctx context.Context) error {
+	var p live.Plan
+	if err := json.NewDecoder(os.Stdin).Decode(&p); err != nil {
+		return err
+	}
+	records, err := live.Generate(ctx, &p)
+	if err != nil {
+		return err
+	}
+	return live.WriteRecords(os.Stdout, records)
+}
+
+func (s *settings) list() (seeds []uint64) {
+	for i := range max(1, s.seeds) {
+		seeds = append(seeds, uint64(i+1))
+	}
+	return seeds
+}
+
+// lengthsName says where lengths come from.
+func (s *settings) lengthsName() string {
+	if s.trace == "" {
+		return "the quantiles of the public Azure conversation trace of 2023"
+	}
+	return "the trace " + filepath.Base(s.trace)
+}
+
+func today() string { return time.Now().UTC().Format(time.DateOnly) }
+
+// inVirtualTime runs all policies under all loads, with Poisson and with
+// bursty arrivals, on one engine and on four.
+func inVirtualTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*virtual, error) {
+	v := &virtual{When: today(), Lengths: s.lengthsName()}
 	for _, cv := range []float64{1, 3} {
 		for _, engines := range []int{1, 4} {
-			s := isolation.Base(engines)
-			s.CV, s.Lengths = cv, lengths
-			s.Duration = s.Warmup + time.Duration(seconds)*time.Second/time.Duration(engines)
-			if err := isolation.Report(w, s, list); err != nil {
-				return err
+			base := isolation.Base(engines)
+			base.CV, base.Lengths = cv, lengths
+			base.Duration = base.Warmup + time.Duration(s.seconds)*time.Second/time.Duration(engines)
+			log.Printf("virtual time: %d engines, %s", engines, arrivals(cv))
+			v.Cells = append(v.Cells, isolation.Measure(base, s.list(), isolation.Loads(), isolation.Policies()))
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
 		}
-		for _, seed := range list {
-			n := isolation.LightTenant(seed, cv, 2, fair.Default())
-			if _, err := fmt.Fprintf(w, "light tenant, CV %g, seed %d: p99 %.0f ms beside a heavy one, %.0f ms on its half, x%.2f\n",
-				cv, seed, n.Light*1e3, n.Alone*1e3, n.Ratio()); err != nil {
-				return err
-			}
+		for _, seed := range s.list() {
+			v.Neighbours = append(v.Neighbours, neighbours(seed, cv))
 		}
 	}
-	if long > 0 {
-		return longRun(w, lengths, long)
+	if s.long > 0 {
+		log.Printf("virtual time: %d provisioned requests", s.long)
+		v.Long = longRun(lengths, s.long)
 	}
-	return nil
-}
-
-func lengthsOf(trace string) (isolation.Lengths, error) {
-	if trace == "" {
-		return isolation.Conversation, nil
-	}
-	f, err := os.Open(trace)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return isolation.ReadTrace(f)
-}
-
-// longRun counts refusals of provisioned requests within their units.
-func longRun(w io.Writer, lengths isolation.Lengths, requests int) error {
-	s := isolation.Base(4)
-	s.Lengths = lengths
-	s.Duration = s.Warmup + time.Duration(float64(requests)/(s.Provisioned*4)*float64(time.Second))
-	isolation.Loads()[2].Apply(&s)
-	r := isolation.Run(s)
-	_, err := fmt.Fprintf(w, "\nlong run: %d provisioned requests, %d refused; p99 %.0f ms\n",
-		r.Sent[isolation.Provisioned], r.Refused[isolation.Provisioned], r.Percentile(99, isolation.Provisioned)*1e3)
-	return err
+	return v, nil
 }

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/outcrop/outcrop/bench/isolation"
+	"github.com/outcrop/outcrop/bench/isolation/live"
+	"github.com/outcrop/outcrop/bench/isolation/picture"
+)
+
+const introduction = `# How well provisioned requests are isolated
+
+Written by ` + "`make bench-isolation`" + `. **All figures are simulated**: no GPU took part. The engines are those of ` + "`outcrop sim`" + ` with
+the constants of an 8B model on one H100 ([simulator.md](../simulator.md)); only what stands in front of them is real. How the
+scheduler decides is told in [scheduler.md](../scheduler.md).
+
+The question: requests for which somebody bought provisioned throughput share the engines with everybody else. How much longer do they
+wait for their first token when others send far more than the engines can do, and how much is left for the others?
+
+- *alone*: provisioned traffic of two tenants only, 4 requests/s on each engine, about a quarter of what it can do.
+- *overload*: ten tenants who normally send 4 requests/s on each engine, and one of them brings that to 40, which is 2.5 times what the
+  engine can do at all.
+- *batch*: a backlog that never ends. *normal + batch*: that, and on-demand traffic at 4 requests/s on each engine.
+- *fifo*: each request goes to an engine at once. *engine priority*: likewise, and the engine is told the class. *static cap*: at most
+  16 requests of lower classes are on each engine. *outcrop*: the scheduler. *outcrop harvest*: its configuration for throughput.
+
+p50 and p99 are provisioned first-token times, counted from the time at which a request was to be sent, whatever held it up; a request that got
+no first token counts as infinite (*never*). The ratio and the added time compare with *alone*. *idle harvested* is the backlog's throughput over what the
+traffic beside it leaves of the saturated engine. *well-behaved* are the nine on-demand tenants who do not overdo it.
+`
+
+// page is the whole of isolation.md.
+func (d *document) page() string {
+	var b strings.Builder
+	b.WriteString(introduction)
+	if d.Live != nil {
+		b.WriteString("\n![p99 of provisioned first-token times, alone and under load](isolation.svg)\n")
+		d.Live.page(&b, d.Virtual)
+	}
+	if d.Virtual != nil {
+		d.Virtual.page(&b)
+	}
+	return b.String()
+}
+
+func (r *real) page(b *strings.Builder, v *virtual) {
+	b.WriteString("\n## Real time, over HTTP\n\n")
+	fmt.Fprintf(b, "Each engine is a process of its own, and so are the gateway and the open-loop generator, **all on one machine**. For each run the gateway is started\n"+
+		"afresh, and CreateProvisionedModelThroughput is called for each provisioned tenant; each tenant has an account and a key of its own. Requests are\n"+
+		"ConverseStream, with prompts of as many tokens as drawn and `maxTokens` of 1,024; how long its answer will be, only the engine knows.\n"+
+		"*batch* is here a backlog of **service tier flex**, since the server has no batch jobs yet.\n\n")
+	fmt.Fprintf(b, "In a real second pass %g simulated ones, which is what the tables count, so that the cores carry it; the gateway is told the speed of\n"+
+		"the engines, and its bounds on waiting are scaled too. The same processes go through the seeds one after the other, after %v of warm-up.\n"+
+		"Percentiles are of the requests of all seeds together; in brackets the range of the p99 ratio of each seed against the same seed alone.\n"+
+		"A caller waits %v for the first token. A provisioned request that is refused counts as never. *in virtual time* is the p99 ratio of\n"+
+		"the same row below. Lengths are drawn from %s.\n\n", r.Speed, r.Cells[0].Warmup, r.Patience, r.Lengths)
+	m := r.Machine
+	fmt.Fprintf(b, "Measured %s in %v, up to %d engines at a time: %d cores of %s, %s, %s, %s.\n", r.When, r.Took, r.AtOnce, m.Cores, m.CPU, m.Memory, m.Kernel, m.Go)
+	for _, c := range r.Cells {
+		heading(b, &c.Figures, fmt.Sprintf("%d provisioned requests of %d seeds", c.Samples, len(c.Seeds)))
+		b.WriteString("| load | policy | p50 | p99 (range) | added p50 | added p99 | in virtual time | tokens/s on each engine | idle harvested | refused: provisioned | well-behaved | aggressor | well-behaved p99 |\n" +
+			"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		for i := range c.Lines {
+			l := &c.Lines[i]
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %.0f | %s | %d | %s | %s | %s |\n", l.Load, l.Policy, ratio(l.Ratio50), ranged(l),
+				added(l.Added50), added(l.Added99), v.ratio(&c.Figures, l), float64(l.Throughput), harvest(l), l.ProvisionedRefused,
+				percent(l.RefusedOnDemand), percent(l.RefusedAggressor), figure(l.OnDemand99))
+		}
+	}
+	r.shares(b)
+}
+
+// shares tells how busy the processors were.
+func (r *real) shares(b *strings.Builder) {
+	fmt.Fprintf(b, "\n### Processors\n\nBusy cores, of %d, by process, while each run was measured; *machine* is everything on it, other runs and whatever else too.\n"+
+		"*sent late* is by how much the generator missed the time of a request (p99, real time); it counts as waiting.\n\n"+
+		"| engines | arrivals | load | policy | gateway | engines together | generator | machine | sent late |\n|---|---|---|---|---|---|---|---|---|\n", r.Machine.Cores)
+	for _, c := range r.Cells {
+		for _, l := range append([]live.Line{c.AloneRun, c.Saturated}, c.Runs...) {
+			s := l.Shares
+			fmt.Fprintf(b, "| %d | %s | %s | %s | %.2f | %.2f | %.2f | %.2f | %.1f ms |\n", c.Engines, arrivals(c.CV), l.Load, l.Policy,
+				s.Gateway, s.Engines, s.Generator, s.Machine, float64(l.Late99)*1e3)
+		}
+	}
+}
+
+func (v *virtual) page(b *strings.Builder) {
+	c := v.Cells[0]
+	fmt.Fprintf(b, "\n## Virtual time\n\nThe scheduler's own code (package `fair`) and the step engines in one process without a clock: step times with 5 %% noise, 1 ms of network,\n"+
+		"%s engine-seconds for each seed after %v of warm-up. Figures are medians of %d seeds, in brackets the range of the p99 ratio. Here *batch* is of class batch.\n"+
+		"Lengths are drawn from %s. The same run has the same figures on every machine. Written %s.\n",
+		number(c.Measured.Seconds()*float64(c.Engines)), c.Warmup, len(c.Seeds), v.Lengths, v.When)
+	for _, c := range v.Cells {
+		heading(b, c, fmt.Sprintf("seeds %v", c.Seeds))
+		b.WriteString("| load | policy | p50 | p99 (range) | added p50 | added p99 | tokens/s on each engine | idle harvested | refused: provisioned | well-behaved | aggressor | well-behaved p99 | aborts/s |\n" +
+			"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		for i := range c.Lines {
+			l := &c.Lines[i]
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %.0f | %s | %d | %s | %s | %s | %.2f |\n", l.Load, l.Policy, ratio(l.Ratio50), ranged(l),
+				added(l.Added50), added(l.Added99), float64(l.Throughput), harvest(l), l.ProvisionedRefused,
+				percent(l.RefusedOnDemand), percent(l.RefusedAggressor), figure(l.OnDemand99), float64(l.Resumed))
+		}
+	}
+	if l := v.Long; l != nil {
+		fmt.Fprintf(b, "\n### Never refused\n\n%s provisioned requests under overload and batch on four engines: **%d refused**, %d without a first token, p99 %s.\n",
+			number(float64(l.Requests)), l.Refused, l.Waiting, figure(l.P99))
+	}
+	b.WriteString("\n### A light tenant beside a heavy one\n\nA tenant with 2 requests/s beside one with 20 on one engine, and alone on an engine of half the speed: p99 of its first-token times.\n\n" +
+		"| arrivals | seed | beside | alone on half | ratio |\n|---|---|---|---|---|\n")
+	for _, n := range v.Neighbours {
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s |\n", arrivals(n.CV), n.Seed, figure(n.Light), figure(n.Alone), ratio(n.Ratio))
+	}
+}
+
+func heading(b *strings.Builder, f *isolation.Figures, of string) {
+	engines := fmt.Sprintf("%d engines", f.Engines)
+	if f.Engines == 1 {
+		engines = "One engine"
+	}
+	fmt.Fprintf(b, "\n### %s, %s arrivals\n\nAlone: p50 %s, p99 %s (%s). Saturated: %s tokens/s on each engine.\n\n", engines, arrivals(f.CV),
+		figure(f.Alone50), figure(f.Alone99), of, number(float64(f.Saturated)))
+}
+
+// ratio is the p99 ratio of the same row, where there is one.
+func (v *virtual) ratio(f *isolation.Figures, of *isolation.Line) string {
+	if v == nil {
+		return "-"
+	}
+	for _, c := range v.Cells {
+		for i := range c.Lines {
+			if l := &c.Lines[i]; c.Engines == f.Engines && c.CV == f.CV && l.Load == of.Load && l.Policy == of.Policy {
+				return ratio(l.Ratio99)
+			}
+		}
+	}
+	return "-"
+}
+
+func arrivals(cv float64) string {
+	if cv == 1 {
+		return "Poisson"
+	}
+	return fmt.Sprintf("bursty (Gamma, CV %g)", cv)
+}
+
+func ratio(f isolation.Figure) string {
+	if math.IsInf(float64(f), 0) {
+		return "never"
+	}
+	return fmt.Sprintf("x%.2f", float64(f))
+}
+
+func ranged(l *isolation.Line) string {
+	if l.Least == l.Most {
+		return ratio(l.Ratio99)
+	}
+	return fmt.Sprintf("%s (%s-%s)", ratio(l.Ratio99), strings.TrimPrefix(ratio(l.Least), "x"), strings.TrimPrefix(ratio(l.Most), "x"))
+}
+
+func figure(f isolation.Figure) string { return picture.Duration(float64(f)) }
+
+func added(f isolation.Figure) string {
+	if f > 0 {
+		return figure(f)
+	}
+	return fmt.Sprintf("%.0f ms", float64(f)*1e3)
+}
+
+func percent(f isolation.Figure) string { return fmt.Sprintf("%.1f %%", float64(f)*100) }
+
+func harvest(l *isolation.Line) string {
+	if !l.Idle || l.Harvest == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f %%", float64(l.Harvest)*100)
+}
+
+// number writes a whole number with commas.
+func number(f float64) string {
+	s := strconv.FormatFloat(math.Round(f), 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// seeds is isolation.csv: one line for each seed of each real-time run.
+func (d *document) seeds() []byte {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	head := []string{"engines", "cv", "load", "policy", "seed", "provisioned_p50_s", "provisioned_p99_s", "provisioned_samples"}
+	kinds := []isolation.Kind{isolation.Provisioned, isolation.OnDemand, isolation.Aggressor, isolation.Batch}
+	for _, k := range kinds {
+		head = append(head, k.String()+"_tokens_per_s", k.String()+"_sent", k.String()+"_refused")
+	}
+	_ = w.Write(head)
+	for _, c := range d.Live.Cells {
+		for _, l := range slices.Concat([]live.Line{c.AloneRun, c.Saturated}, c.Runs) {
+			for _, s := range l.Seeds {
+				line := []string{strconv.Itoa(c.Engines), fmt.Sprint(c.CV), l.Load, l.Policy, strconv.FormatUint(s.Seed, 10),
+					fmt.Sprintf("%.4f", float64(s.P50)), fmt.Sprintf("%.4f", float64(s.P99)), strconv.Itoa(s.Samples)}
+				for _, k := range kinds {
+					line = append(line, fmt.Sprintf("%.1f", s.Tokens[k]), strconv.Itoa(s.Sent[k]), strconv.Itoa(s.Refused[k]))
+				}
+				_ = w.Write(line)
+			}
+		}
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+// picture shows the cells with Poisson arrivals.
+func (d *document) picture() *picture.Picture {
+	p := &picture.Picture{
+		Title:    "Provisioned requests: p99 of the time to the first token",
+		Subtitle: "Simulated engines (8B on H100), the real gateway over HTTP. The green line is the same traffic alone.",
+		Axis:     "simulated time, logarithmic", Note: "tokens/s on each engine",
+	}
+	styles := map[string]picture.Style{"fifo": picture.Bad, "static cap": picture.Fair, "outcrop": picture.Good}
+	for _, c := range d.Live.Cells {
+		if c.CV != 1 {
+			continue
+		}
+		panel := picture.Panel{Title: fmt.Sprintf("%d engines: alone %s", c.Engines, figure(c.Alone99)), Alone: float64(c.Alone99)}
+		if c.Engines == 1 {
+			panel.Title = "One engine: alone " + figure(c.Alone99)
+		}
+		for i := range c.Lines {
+			l := &c.Lines[i]
+			if n := len(panel.Groups); n == 0 || panel.Groups[n-1].Label != l.Load {
+				panel.Groups = append(panel.Groups, picture.Group{Label: l.Load})
+			}
+			g := &panel.Groups[len(panel.Groups)-1]
+			g.Bars = append(g.Bars, picture.Bar{Label: l.Policy, Style: styles[l.Policy], Value: float64(l.P99), Note: number(float64(l.Throughput))})
+		}
+		p.Panels = append(p.Panels, panel)
+	}
+	return p
+}
