@@ -27,8 +27,9 @@ const firstToken = 6800 * time.Microsecond
 
 // headroom is how much more than its mean use each provisioned tenant has
 // bought, so that what it sends stays within its units when it comes in
-// bursts.
-const headroom = 2
+// bursts. All tenants together have then bought nearly all that the engines
+// can read.
+const headroom = 1.9
 
 // A site is the running processes of one run.
 type site struct {
@@ -103,8 +104,8 @@ func configuration(r Run, speed float64, engines []string) string {
 		"provisioned: {headroom: 0%, survive: 0}\n")
 	real := func(d time.Duration) time.Duration { return max(time.Millisecond, time.Duration(float64(d)/speed)) }
 	c := r.Setup.Config
-	fmt.Fprintf(&b, "scheduler:\n  policy: %s\n  static_cap: %d\n  low_cap: %g%%\n  clear: %d\n  guard: %s\n  queue_timeout: {default: %s}\n",
-		r.Policy.policy, r.Setup.StaticCap, r.Policy.lowCap, r.Policy.clear, real(c.GuardFor), real(c.Bound[outcrop.ClassDefault]))
+	fmt.Fprintf(&b, "scheduler:\n  policy: %s\n  static_cap: %d\n  low_cap: %g%%\n  clear: %d\n  guard: %s\n  queue_timeout: {default: %s, flex: %s}\n",
+		r.Policy.policy, r.Setup.StaticCap, r.Policy.lowCap, r.Policy.clear, real(c.GuardFor), real(c.Bound[outcrop.ClassDefault]), real(c.Bound[outcrop.ClassFlex]))
 	in, out := isolation.Means(r.Setup.Lengths)
 	perMinute := headroom * 60 * speed * r.Setup.Provisioned * float64(r.Setup.Engines) / float64(r.Setup.Units)
 	fmt.Fprintf(&b, "models:\n  - id: %s\n    unit: {input_tokens_per_minute: %.0f, output_tokens_per_minute: %.0f}\n    engines:\n",

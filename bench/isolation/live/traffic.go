@@ -20,7 +20,7 @@ const (
 	restOfAnswer = time.Hour
 	// afterFailure is how long a row of the backlog waits before the next
 	// attempt.
-	afterFailure = 500 * time.Millisecond
+	afterFailure = 5 * time.Second
 )
 
 // A generator sends the traffic of one plan.

@@ -229,9 +229,9 @@ func (d *document) write(folder string) error {
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"isolation.json": append(data, '\n'), "isolation.md": []byte(d.page())}
+	files := map[string][]byte{"isolation.json": append(data, '\n'), "isolation.md": []byte(d.page()), "isolation.svg": d.picture().SVG()}
 	if d.Live != nil {
-		files["isolation.csv"], files["isolation.svg"] = d.seeds(), d.picture().SVG()
+		files["isolation.csv"] = d.seeds()
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {

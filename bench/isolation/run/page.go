@@ -39,8 +39,8 @@ traffic beside it leaves of the saturated engine. *well-behaved* are the nine on
 func (d *document) page() string {
 	var b strings.Builder
 	b.WriteString(introduction)
+	b.WriteString("\n![p99 of provisioned first-token times, alone and under load](isolation.svg)\n")
 	if d.Live != nil {
-		b.WriteString("\n![p99 of provisioned first-token times, alone and under load](isolation.svg)\n")
 		d.Live.page(&b, d.Virtual)
 	}
 	if d.Virtual != nil {
@@ -62,6 +62,10 @@ func (r *real) page(b *strings.Builder, v *virtual) {
 		"the same row below. Lengths are drawn from %s.\n\n", r.Speed, r.Cells[0].Warmup, r.Patience, r.Lengths)
 	m := r.Machine
 	fmt.Fprintf(b, "Measured %s in %v, up to %d engines at a time: %d cores of %s, %s, %s, %s.\n", r.When, r.Took, r.AtOnce, m.Cores, m.CPU, m.Memory, m.Kernel, m.Go)
+	if late, busy := r.disturbance(); late > mostLate || busy > mostBusy {
+		fmt.Fprintf(b, "\n**Disturbed.** Up to %.1f of %d cores were busy, and the generator sent up to %s late (p99, real time): what follows tells of the\n"+
+			"machine as much as of the gateway. On a quiet machine it is to be run again.\n", busy*float64(m.Cores), m.Cores, picture.Duration(late))
+	}
 	for _, c := range r.Cells {
 		heading(b, &c.Figures, fmt.Sprintf("%d provisioned requests of %d seeds", c.Samples, len(c.Seeds)))
 		b.WriteString("| load | policy | p50 | p99 (range) | added p50 | added p99 | in virtual time | tokens/s on each engine | idle harvested | refused: provisioned | well-behaved | aggressor | well-behaved p99 |\n" +
@@ -74,6 +78,24 @@ func (r *real) page(b *strings.Builder, v *virtual) {
 		}
 	}
 	r.shares(b)
+}
+
+// What a measurement can bear: seconds that requests are sent late, and the
+// share of the cores that is busy.
+const (
+	mostLate = .01
+	mostBusy = .8
+)
+
+// disturbance is how late the generator was at worst, seconds of real time,
+// and which share of the cores was busy.
+func (r *real) disturbance() (late, busy float64) {
+	for _, c := range r.Cells {
+		for _, l := range append([]live.Line{c.AloneRun, c.Saturated}, c.Runs...) {
+			late, busy = max(late, float64(l.Late99)), max(busy, l.Shares.Machine/float64(max(1, r.Machine.Cores)))
+		}
+	}
+	return late, busy
 }
 
 // shares tells how busy the processors were.
@@ -153,6 +175,9 @@ func ratio(f isolation.Figure) string {
 	if math.IsInf(float64(f), 0) {
 		return "never"
 	}
+	if math.IsNaN(float64(f)) {
+		return "-"
+	}
 	return fmt.Sprintf("x%.2f", float64(f))
 }
 
@@ -166,7 +191,7 @@ func ranged(l *isolation.Line) string {
 func figure(f isolation.Figure) string { return picture.Duration(float64(f)) }
 
 func added(f isolation.Figure) string {
-	if f > 0 {
+	if !(f <= 0) {
 		return figure(f)
 	}
 	return fmt.Sprintf("%.0f ms", float64(f)*1e3)
@@ -216,31 +241,55 @@ func (d *document) seeds() []byte {
 	return b.Bytes()
 }
 
-// picture shows the cells with Poisson arrivals.
+// picture shows the cells with Poisson arrivals, in real time if they were
+// measured there and are worth showing.
 func (d *document) picture() *picture.Picture {
 	p := &picture.Picture{
 		Title:    "Provisioned requests: p99 of the time to the first token",
-		Subtitle: "Simulated engines (8B on H100), the real gateway over HTTP. The green line is the same traffic alone.",
+		Subtitle: "Simulated engines (8B on H100), the scheduler in virtual time. The green line is the same traffic alone.",
 		Axis:     "simulated time, logarithmic", Note: "tokens/s on each engine",
 	}
-	styles := map[string]picture.Style{"fifo": picture.Bad, "static cap": picture.Fair, "outcrop": picture.Good}
-	for _, c := range d.Live.Cells {
-		if c.CV != 1 {
+	var cells []*isolation.Figures
+	if d.Virtual != nil {
+		cells = d.Virtual.Cells
+	}
+	if d.Live != nil {
+		late, busy := d.Live.disturbance()
+		if quiet := late <= mostLate && busy <= mostBusy; quiet || cells == nil {
+			p.Subtitle = "Simulated engines (8B on H100), the real gateway over HTTP. The green line is the same traffic alone."
+			cells = nil
+			for _, c := range d.Live.Cells {
+				cells = append(cells, &c.Figures)
+			}
+		}
+	}
+	for _, c := range cells {
+		if c.CV == 1 {
+			p.Panels = append(p.Panels, panel(c))
+		}
+	}
+	return p
+}
+
+// shown are the policies in the picture.
+var shown = map[string]picture.Style{"fifo": picture.Bad, "static cap": picture.Fair, "outcrop": picture.Good}
+
+func panel(c *isolation.Figures) picture.Panel {
+	p := picture.Panel{Title: fmt.Sprintf("%d engines: alone %s", c.Engines, figure(c.Alone99)), Alone: float64(c.Alone99)}
+	if c.Engines == 1 {
+		p.Title = "One engine: alone " + figure(c.Alone99)
+	}
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		style, ok := shown[l.Policy]
+		if !ok {
 			continue
 		}
-		panel := picture.Panel{Title: fmt.Sprintf("%d engines: alone %s", c.Engines, figure(c.Alone99)), Alone: float64(c.Alone99)}
-		if c.Engines == 1 {
-			panel.Title = "One engine: alone " + figure(c.Alone99)
+		if n := len(p.Groups); n == 0 || p.Groups[n-1].Label != l.Load {
+			p.Groups = append(p.Groups, picture.Group{Label: l.Load})
 		}
-		for i := range c.Lines {
-			l := &c.Lines[i]
-			if n := len(panel.Groups); n == 0 || panel.Groups[n-1].Label != l.Load {
-				panel.Groups = append(panel.Groups, picture.Group{Label: l.Load})
-			}
-			g := &panel.Groups[len(panel.Groups)-1]
-			g.Bars = append(g.Bars, picture.Bar{Label: l.Policy, Style: styles[l.Policy], Value: float64(l.P99), Note: number(float64(l.Throughput))})
-		}
-		p.Panels = append(p.Panels, panel)
+		g := &p.Groups[len(p.Groups)-1]
+		g.Bars = append(g.Bars, picture.Bar{Label: l.Policy, Style: style, Value: float64(l.P99), Note: number(float64(l.Throughput))})
 	}
 	return p
 }
