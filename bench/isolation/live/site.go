@@ -102,10 +102,10 @@ func configuration(r Run, speed float64, engines []string) string {
 	b.WriteString("region: us-east-1\nkeys: required\nlog: {format: json, level: info}\n" +
 		"limits: {connections: 100k, connections_per_address: 100k}\n" +
 		"provisioned: {headroom: 0%, survive: 0}\n")
-	real := func(d time.Duration) time.Duration { return max(time.Millisecond, time.Duration(float64(d)/speed)) }
+	scaled := func(d time.Duration) time.Duration { return max(time.Millisecond, time.Duration(float64(d)/speed)) }
 	c := r.Setup.Config
 	fmt.Fprintf(&b, "scheduler:\n  policy: %s\n  static_cap: %d\n  low_cap: %g%%\n  clear: %d\n  guard: %s\n  queue_timeout: {default: %s, flex: %s}\n",
-		r.Policy.policy, r.Setup.StaticCap, r.Policy.lowCap, r.Policy.clear, real(c.GuardFor), real(c.Bound[outcrop.ClassDefault]), real(c.Bound[outcrop.ClassFlex]))
+		r.Policy.policy, r.Setup.StaticCap, r.Policy.lowCap, r.Policy.clear, scaled(c.GuardFor), scaled(c.Bound[outcrop.ClassDefault]), scaled(c.Bound[outcrop.ClassFlex]))
 	in, out := isolation.Means(r.Setup.Lengths)
 	perMinute := headroom * 60 * speed * r.Setup.Provisioned * float64(r.Setup.Engines) / float64(r.Setup.Units)
 	fmt.Fprintf(&b, "models:\n  - id: %s\n    unit: {input_tokens_per_minute: %.0f, output_tokens_per_minute: %.0f}\n    engines:\n",

@@ -28,6 +28,7 @@ type Bar struct {
 	Label string
 	Style Style
 	Value float64 // seconds; infinite for never
+	Ratio float64 // to alone
 	Note  string  // right of the plot
 }
 
@@ -62,14 +63,14 @@ const (
 
 // The axis, seconds.
 const (
-	least = .05
+	least = .1
 	most  = 30.
 )
 
 var ticks = []struct {
 	at    float64
 	label string
-}{{.05, "50 ms"}, {.1, "100 ms"}, {.3, "300 ms"}, {1, "1 s"}, {3, "3 s"}, {10, "10 s"}, {30, "30 s"}}
+}{{.1, "100 ms"}, {.3, "300 ms"}, {1, "1 s"}, {3, "3 s"}, {10, "10 s"}, {30, "30 s"}}
 
 const style = `<style>
 text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
@@ -160,7 +161,7 @@ func (d *drawing) bar(b Bar, alone float64, y int) {
 	d.line(from, middle, to, middle, string(b.Style))
 	d.f(`<circle cx="%d" cy="%d" r="5" class="%s"/>`+"\n", to, middle, b.Style)
 	if !math.IsInf(b.Value, 0) {
-		d.text(max(from, to)+12, middle+4, "", fmt.Sprintf("%s, x%.2f", Duration(b.Value), b.Value/alone))
+		d.text(max(from, to)+12, middle+4, "", fmt.Sprintf("%s, x%.2f", Duration(b.Value), b.Ratio))
 	}
 	d.text(notes, middle+4, "end", b.Note)
 }

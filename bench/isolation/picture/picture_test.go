@@ -16,9 +16,9 @@ func example() *picture.Picture {
 	return &picture.Picture{Title: `How long "provisioned" waits & why <simulated>`, Subtitle: "sub", Axis: "axis", Note: "tokens/s",
 		Panels: []picture.Panel{{Title: "One engine", Alone: .22, Groups: []picture.Group{
 			{Label: "overload", Bars: []picture.Bar{
-				{Label: "fifo", Style: picture.Bad, Value: math.Inf(1), Note: "22K"},
-				{Label: "static cap", Style: picture.Fair, Value: .31, Note: "13K"},
-				{Label: "outcrop", Style: picture.Good, Value: .21, Note: "18K"},
+				{Label: "fifo", Style: picture.Bad, Value: math.Inf(1), Ratio: math.Inf(1), Note: "22K"},
+				{Label: "static cap", Style: picture.Fair, Value: .31, Ratio: 1.41, Note: "13K"},
+				{Label: "outcrop", Style: picture.Good, Value: .21, Ratio: .95, Note: "18K"},
 			}},
 		}}}}
 }

@@ -21,15 +21,15 @@ import (
 
 // A document is all that was measured.
 type document struct {
-	Simulated string   `json:"simulated"`
-	Live      *real    `json:"real_time,omitempty"`
-	Virtual   *virtual `json:"virtual_time,omitempty"`
+	Simulated string       `json:"simulated"`
+	Live      *realTime    `json:"real_time,omitempty"`
+	Virtual   *virtualTime `json:"virtual_time,omitempty"`
 }
 
 const simulated = "All figures come from simulated engines."
 
-// real is what was measured in real time.
-type real struct {
+// realTime is what was measured in real time.
+type realTime struct {
 	When     string        `json:"when"`
 	Machine  child.Machine `json:"machine"`
 	Speed    float64       `json:"speed"`
@@ -40,8 +40,8 @@ type real struct {
 	Cells    []*live.Cell  `json:"cells"`
 }
 
-// virtual is what was measured in virtual time.
-type virtual struct {
+// virtualTime is what was measured in virtual time.
+type virtualTime struct {
 	When       string               `json:"when"`
 	Lengths    string               `json:"lengths"`
 	Cells      []*isolation.Figures `json:"cells"`
@@ -96,7 +96,7 @@ const (
 )
 
 // inRealTime measures all cells.
-func inRealTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*real, error) {
+func inRealTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*realTime, error) {
 	scratch, err := os.MkdirTemp("", "outcrop-isolation-")
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func inRealTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*r
 	if err != nil {
 		return nil, err
 	}
-	d := &real{When: today(), Machine: child.Describe(), Speed: s.speed, AtOnce: s.atOnce, Lengths: s.lengthsName(),
+	d := &realTime{When: today(), Machine: child.Describe(), Speed: s.speed, AtOnce: s.atOnce, Lengths: s.lengthsName(),
 		Patience: patience, Took: time.Since(begin).Round(time.Second)}
 	for _, n := range sizes {
 		d.Cells = append(d.Cells, live.Summarize(reports[:n]))

@@ -65,12 +65,12 @@ func parse() *settings {
 	flag.StringVar(&s.raw, "raw", "", "also write every request of the real-time runs to this CSV file")
 	flag.BoolVar(&s.live, "live", true, "measure in real time; the results of an earlier run stay otherwise")
 	flag.BoolVar(&s.virtual, "virtual", true, "measure in virtual time; likewise")
-	flag.BoolVar(&s.quick, "quick", false, "a minute to see that all works: one engine, one seed, few requests")
+	flag.BoolVar(&s.quick, "quick", false, "a minute or so to see that all works: one engine, one seed, few requests; the figures are worth nothing")
 	engines := flag.String("n", "1,4", "real time: numbers of engines")
 	policies := flag.String("policies", "", "real time: the policies to compare, by their names in the tables, in this order (default all)")
 	flag.BoolVar(&s.bursty, "bursty", true, "real time: also with bursty arrivals, without the baselines")
 	flag.IntVar(&s.seeds, "seeds", 5, "how many seeds")
-	flag.IntVar(&s.samples, "samples", 200, "real time: provisioned requests of each seed; sets how long it takes, 200 about 45 minutes")
+	flag.IntVar(&s.samples, "samples", 200, "real time: provisioned requests of each seed; sets how long it takes, 200 about 40 minutes")
 	flag.Float64Var(&s.speed, "speed", .5, "real time: simulated seconds in a second, so slow that no process lacks a processor")
 	flag.IntVar(&s.atOnce, "at-once", 8, "real time: engines that run at a time; raise it on more than two cores")
 	flag.IntVar(&s.seconds, "seconds", 600, "virtual time: measured seconds times engines, for each run")
@@ -85,8 +85,8 @@ func parse() *settings {
 	}
 	s.policies = choose(live.Policies(), *policies)
 	if s.quick {
-		s.engines, s.bursty, s.seeds, s.samples, s.seconds, s.long = s.engines[:1], false, 1, 40, 60, 1000
-		s.speed, s.atOnce = 1, 4
+		s.engines, s.bursty, s.seeds, s.samples, s.seconds, s.long = s.engines[:1], false, 1, 20, 20, 1000
+		s.speed, s.atOnce = 1, 6
 	}
 	if s.out == "" && !s.quick {
 		s.out = filepath.Join("docs", "bench")
@@ -167,8 +167,8 @@ func today() string { return time.Now().UTC().Format(time.DateOnly) }
 
 // inVirtualTime runs all policies under all loads, with Poisson and with
 // bursty arrivals, on one engine and on four.
-func inVirtualTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*virtual, error) {
-	v := &virtual{When: today(), Lengths: s.lengthsName()}
+func inVirtualTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*virtualTime, error) {
+	v := &virtualTime{When: today(), Lengths: s.lengthsName()}
 	for _, cv := range []float64{1, 3} {
 		for _, engines := range []int{1, 4} {
 			base := isolation.Base(engines)

@@ -42,6 +42,8 @@ func (d *document) page() string {
 	b.WriteString("\n![p99 of provisioned first-token times, alone and under load](isolation.svg)\n")
 	if d.Live != nil {
 		d.Live.page(&b, d.Virtual)
+	} else {
+		b.WriteString("\n## Real time, over HTTP\n\nNot measured yet. `make bench-isolation ARGS=-virtual=false` does, in some 40 minutes on a machine that does nothing else.\n")
 	}
 	if d.Virtual != nil {
 		d.Virtual.page(&b)
@@ -49,7 +51,7 @@ func (d *document) page() string {
 	return b.String()
 }
 
-func (r *real) page(b *strings.Builder, v *virtual) {
+func (r *realTime) page(b *strings.Builder, v *virtualTime) {
 	b.WriteString("\n## Real time, over HTTP\n\n")
 	fmt.Fprintf(b, "Each engine is a process of its own, and so are the gateway and the open-loop generator, **all on one machine**. For each run the gateway is started\n"+
 		"afresh, and CreateProvisionedModelThroughput is called for each provisioned tenant; each tenant has an account and a key of its own. Requests are\n"+
@@ -89,7 +91,7 @@ const (
 
 // disturbance is how late the generator was at worst, seconds of real time,
 // and which share of the cores was busy.
-func (r *real) disturbance() (late, busy float64) {
+func (r *realTime) disturbance() (late, busy float64) {
 	for _, c := range r.Cells {
 		for _, l := range append([]live.Line{c.AloneRun, c.Saturated}, c.Runs...) {
 			late, busy = max(late, float64(l.Late99)), max(busy, l.Shares.Machine/float64(max(1, r.Machine.Cores)))
@@ -99,7 +101,7 @@ func (r *real) disturbance() (late, busy float64) {
 }
 
 // shares tells how busy the processors were.
-func (r *real) shares(b *strings.Builder) {
+func (r *realTime) shares(b *strings.Builder) {
 	fmt.Fprintf(b, "\n### Processors\n\nBusy cores, of %d, by process, while each run was measured; *machine* is everything on it, other runs and whatever else too.\n"+
 		"*sent late* is by how much the generator missed the time of a request (p99, real time); it counts as waiting.\n\n"+
 		"| engines | arrivals | load | policy | gateway | engines together | generator | machine | sent late |\n|---|---|---|---|---|---|---|---|---|\n", r.Machine.Cores)
@@ -112,7 +114,7 @@ func (r *real) shares(b *strings.Builder) {
 	}
 }
 
-func (v *virtual) page(b *strings.Builder) {
+func (v *virtualTime) page(b *strings.Builder) {
 	c := v.Cells[0]
 	fmt.Fprintf(b, "\n## Virtual time\n\nThe scheduler's own code (package `fair`) and the step engines in one process without a clock: step times with 5 %% noise, 1 ms of network,\n"+
 		"%s engine-seconds for each seed after %v of warm-up. Figures are medians of %d seeds, in brackets the range of the p99 ratio. Here *batch* is of class batch.\n"+
@@ -150,7 +152,7 @@ func heading(b *strings.Builder, f *isolation.Figures, of string) {
 }
 
 // ratio is the p99 ratio of the same row, where there is one.
-func (v *virtual) ratio(f *isolation.Figures, of *isolation.Line) string {
+func (v *virtualTime) ratio(f *isolation.Figures, of *isolation.Line) string {
 	if v == nil {
 		return "-"
 	}
@@ -289,7 +291,7 @@ func panel(c *isolation.Figures) picture.Panel {
 			p.Groups = append(p.Groups, picture.Group{Label: l.Load})
 		}
 		g := &p.Groups[len(p.Groups)-1]
-		g.Bars = append(g.Bars, picture.Bar{Label: l.Policy, Style: style, Value: float64(l.P99), Note: number(float64(l.Throughput))})
+		g.Bars = append(g.Bars, picture.Bar{Label: l.Policy, Style: style, Value: float64(l.P99), Ratio: float64(l.Ratio99), Note: number(float64(l.Throughput))})
 	}
 	return p
 }

@@ -39,8 +39,8 @@ func measured() *document {
 	short := isolation.Base(1)
 	short.Duration = short.Warmup + 20*time.Second
 	return &document{Simulated: simulated,
-		Live: &real{Speed: 1, Cells: []*live.Cell{live.Summarize(reports)}},
-		Virtual: &virtual{Long: &long{Requests: 100_332},
+		Live: &realTime{Speed: 1, Cells: []*live.Cell{live.Summarize(reports)}},
+		Virtual: &virtualTime{Long: &long{Requests: 100_332},
 			Cells: []*isolation.Figures{isolation.Measure(short, []uint64{1}, isolation.Loads()[:1], isolation.Policies()[:1])}},
 	}
 }
