@@ -132,7 +132,8 @@ func (v *virtualTime) page(b *strings.Builder) {
 		}
 	}
 	if l := v.Long; l != nil {
-		fmt.Fprintf(b, "\n### Never refused\n\n%s provisioned requests under overload and batch on four engines: **%d refused**, %d without a first token, p99 %s.\n",
+		fmt.Fprintf(b, "\n### Never refused\n\n%s provisioned requests under overload and batch on four engines: **%d refused**, %d without a first token, p99 %s.\n"+
+			"That is what the scheduler does; what the limit of a unit refuses shows in real time only.\n",
 			number(float64(l.Requests)), l.Refused, l.Waiting, figure(l.P99))
 	}
 	b.WriteString("\n### A light tenant beside a heavy one\n\nA tenant with 2 requests/s beside one with 20 on one engine, and alone on an engine of half the speed: p99 of its first-token times.\n\n" +

@@ -123,3 +123,28 @@ func TestNumbersAreReadable(t *testing.T) {
 		}
 	}
 }
+
+// Figures of processes that lacked a processor are marked, and are not in the
+// picture if there are others.
+func TestADisturbedMeasurementSaysSo(t *testing.T) {
+	d := measured()
+	if strings.Contains(d.page(), "Disturbed") || !strings.Contains(d.picture().Subtitle, "over HTTP") {
+		t.Error("a quiet measurement is called disturbed")
+	}
+	d.Live.Cells[0].Runs[1].Late99 = .5
+	if !strings.Contains(d.page(), "**Disturbed.**") || !strings.Contains(d.page(), "sent up to 500 ms late") {
+		t.Error("a disturbed measurement is not called so")
+	}
+	if !strings.Contains(d.picture().Subtitle, "virtual time") {
+		t.Error("the picture shows the disturbed measurement")
+	}
+	d.Virtual = nil
+	if !strings.Contains(d.picture().Subtitle, "over HTTP") {
+		t.Error("the picture shows nothing")
+	}
+	d.Live.Cells[0].Runs[1].Late99, d.Live.Machine.Cores = 0, 2
+	d.Live.Cells[0].Runs[1].Shares.Machine = 1.9
+	if !strings.Contains(d.page(), "Up to 1.9 of 2 cores were busy") {
+		t.Error("a busy machine is not told of")
+	}
+}
