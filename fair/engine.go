@@ -17,6 +17,7 @@ type engine struct {
 	unread   int    // U: fresh prompt tokens without a first token
 	own      int    // of these, those of provisioned requests
 	high     int    // of these, those of provisioned and priority requests
+	low      int    // requests of the lower classes
 	kv       int    // K: tokens of memory
 	readBy   time.Duration
 	level    float64 // of the low-class bucket, tokens of prompt
@@ -93,6 +94,8 @@ func (p *Pool) gate(e *engine, j *job, by turn) Gate {
 		return GateSeqs
 	case len(e.jobs) > 0 && float64(e.kv+j.need()) > factor*float64(e.c.KVTokens):
 		return GateKV
+	case c.LowSeqs > 0:
+		return p.counted(e, j)
 	case low && e.high > 0:
 		return GateReading
 	case low && p.guarded && c.LowCap > 0 && e.level < 0:
@@ -141,6 +144,14 @@ func (p *Pool) fitsUnmarked(j *job) bool {
 		}
 	}
 	return false
+}
+
+// counted is the gate where lower classes are bounded by a number.
+func (p *Pool) counted(e *engine, j *job) Gate {
+	if !isHigh(j.Class) && e.low >= p.config.LowSeqs {
+		return GateSeqs
+	}
+	return GateOpen
 }
 
 // keepsLanes reports whether engines are kept for short prompts and clear of
@@ -256,6 +267,7 @@ func (p *Pool) load(e *engine, j *job) {
 	case isHigh(j.Class):
 		e.high += j.fresh
 	default:
+		e.low++
 		e.level -= float64(j.fresh)
 		e.reading = append(e.reading, j)
 	}
@@ -296,6 +308,9 @@ func (e *engine) forget(j *job) {
 func (p *Pool) unload(j *job) {
 	e := j.engine
 	p.read(j)
+	if !isHigh(j.Class) {
+		e.low--
+	}
 	e.kv -= j.held
 	last := e.jobs[len(e.jobs)-1]
 	e.jobs[j.number], last.number = last, j.number

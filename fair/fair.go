@@ -169,6 +169,9 @@ type Config struct {
 	Bound [outcrop.NumClasses]time.Duration
 	// Queue is how many requests of the class may wait; 0 is without bound.
 	Queue [outcrop.NumClasses]int
+	// LowSeqs, if it is not 0, bounds the lower classes by a number of requests
+	// on each engine, in place of what the gates measure.
+	LowSeqs int
 	// Floor is the share of the pool's service that a waiting class gets
 	// whatever the classes above it want.
 	Floor [outcrop.NumClasses]float64

@@ -194,6 +194,25 @@ func TestEachGateHolds(t *testing.T) {
 	}
 }
 
+func TestANumberBoundsLowerClassesWhereThatIsAskedFor(t *testing.T) {
+	c := fair.Default()
+	c.LowSeqs = 2
+	p := pool(t, c, small)
+	submit(t, p, 0, fair.Request{ID: 1, Class: outcrop.ClassPriority, Prompt: 10}) // does not count, and holds nobody up
+	for id := fair.ID(2); id <= 4; id++ {
+		submit(t, p, 0, fair.Request{ID: id, Class: outcrop.ClassDefault, Prompt: 90})
+	}
+	if x, _ := p.Explain(3); !x.Started {
+		t.Errorf("the second: %+v", x)
+	}
+	if x, _ := p.Explain(4); x.Started || x.Gates[0].Gate != fair.GateSeqs {
+		t.Errorf("the third: %+v", x)
+	}
+	if out := p.Finished(1, 2, outcrop.Usage{Input: 90, Output: 1}, nil); len(ids(out)) != 1 || ids(out)[0] != 4 {
+		t.Errorf("after the end of one: %v", out)
+	}
+}
+
 func TestLongPromptsMayReadAlone(t *testing.T) {
 	p := pool(t, fair.Default(), small)
 	if out := submit(t, p, 0, fair.Request{ID: 1, Prompt: 900}); len(ids(out)) != 1 {

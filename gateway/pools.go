@@ -40,6 +40,9 @@ func schedule(c *config.Config) fair.Config {
 		s.QueueTimeout.Priority, s.QueueTimeout.Default, s.QueueTimeout.Flex
 	f.Floor[outcrop.ClassPriority], f.Floor[outcrop.ClassDefault], f.Floor[outcrop.ClassFlex] =
 		float64(s.Floor.Priority), float64(s.Floor.Default), float64(s.Floor.Flex)
+	if s.Policy == "static" {
+		f.LowSeqs, f.MaxAborts, f.LowCap, f.Clear = s.StaticCap, 0, 0, 0
+	}
 	return f
 }
 

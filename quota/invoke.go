@@ -356,7 +356,7 @@ func (c *call) Send(e outcrop.Event) error {
 	case outcrop.EventFlush:
 		return c.out.Send(e)
 	case outcrop.EventDelta:
-		c.produced += max(tokens.Count(e.Text), 1)
+		c.produced += deltaTokens(e.Text)
 	case outcrop.EventNative:
 		c.produced += chunkTokens(e)
 	}
@@ -365,6 +365,21 @@ func (c *call) Send(e outcrop.Event) error {
 		c.topUp()
 	}
 	return c.out.Send(e)
+}
+
+// deltaTokens says how many tokens a delta brings: most engines send one at a
+// time, and of long ones, which are rare and settled by the engine's own count,
+// a guess will do.
+func deltaTokens(text outcrop.Text) int {
+	const one, exact = 6, 256 // bytes
+	switch n := len(text); {
+	case n <= one:
+		return 1
+	case n <= exact:
+		return max(tokens.Count(text), 1)
+	default:
+		return n / 4
+	}
 }
 
 // chunkTokens guesses how many tokens a native piece brings. About 100 bytes

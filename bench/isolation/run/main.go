@@ -67,8 +67,7 @@ func parse() *settings {
 	flag.BoolVar(&s.virtual, "virtual", true, "measure in virtual time; likewise")
 	flag.BoolVar(&s.quick, "quick", false, "a minute or so to see that all works: one engine, one seed, few requests; the figures are worth nothing")
 	engines := flag.String("n", "1,4", "real time: numbers of engines")
-	policies := flag.String("policies", "fifo,outcrop", "real time: the policies to compare, of fifo, static cap and outcrop, in this order; "+
-		"static cap means something only with a server that carries out scheduler.policy static")
+	policies := flag.String("policies", "fifo,static cap,outcrop", "real time: the policies to compare, in this order")
 	flag.BoolVar(&s.bursty, "bursty", true, "real time: also with bursty arrivals, without the baselines")
 	flag.IntVar(&s.seeds, "seeds", 5, "how many seeds")
 	flag.IntVar(&s.samples, "samples", 200, "real time: provisioned requests of each seed; sets how long it takes, 200 about 40 minutes")
