@@ -152,7 +152,8 @@ func New(c Config) (*Pool, error) {
 }
 
 // Update makes the engines of the pool those given. One of a name that was
-// there keeps what was learned of it, with the new Capacity as its bound. One
+// there keeps what was learned of it, with the new Capacity as its bound; its
+// rates begin anew if those given are others than before. One
 // that is not there any more gets nothing new and leaves once it is empty. No
 // request is lost.
 func (p *Pool) Update(engines []Engine) error {

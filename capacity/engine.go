@@ -206,8 +206,10 @@ func (d *local) update(engines []Engine) {
 		e := d.named(given.Name)
 		if e == nil {
 			d.numbers++
-			e = &engine{id: d.numbers, rates: estimate.NewRates(
-				max(given.Capacity.PrefillRate, 1), max(given.Capacity.DecodeRate, 1e-3))}
+			e = &engine{id: d.numbers}
+		}
+		if e.Engine == nil || e.Capacity.PrefillRate != given.Capacity.PrefillRate || e.Capacity.DecodeRate != given.Capacity.DecodeRate {
+			e.rates = estimate.NewRates(max(given.Capacity.PrefillRate, 1), max(given.Capacity.DecodeRate, 1e-3))
 		}
 		e.Engine = &given
 		next = append(next, e)

@@ -174,6 +174,7 @@ func (v *invocation) settle(ctx context.Context, err error) (again bool, _ error
 	switch {
 	case errors.Is(err, errTakenBack):
 		if v.sink.sent {
+			queue.abort(v.id, v.sink.tokens) // of one that is forgotten already, this is nothing
 			return false, v.lost()
 		}
 		v.failure = nil

@@ -118,12 +118,15 @@ func (d *local) first(id fair.ID, attempt int) bool {
 	now := d.now()
 	j.took = max(now-j.since, 1)
 	j.at, j.tokens, j.quiet = now, 1, false
-	j.engine.read(j)
-	if j.streams {
-		j.engine.began(now, j)
-		d.judge(now, j.engine)
-	}
+	e := j.engine
+	e.read(j)
+	// The scheduler must know of the token before it hears anything else, or
+	// it may take the request back.
 	d.do(now, d.pool.FirstToken(now, id, d.out[:0]))
+	if j.streams {
+		e.began(now, j)
+		d.judge(now, e)
+	}
 	d.arm(now)
 	return true
 }
@@ -152,8 +155,8 @@ func (d *local) finished(id fair.ID, attempt int, end end) bool {
 	e := j.engine
 	e.ended(now, j, end)
 	d.forget(j)
-	d.judge(now, e)
 	d.do(now, d.pool.Finished(now, id, end.usage, d.out[:0]))
+	d.judge(now, e)
 	d.depart(now, e)
 	d.arm(now)
 	d.reuse(j)
@@ -174,8 +177,13 @@ func (d *local) failed(id fair.ID, attempt int, code outcrop.Code, retry time.Du
 	now := d.now()
 	e := j.engine
 	e.refused(now, code, retry)
-	d.judge(now, e)
 	j.failed = append(j.failed, e)
+	d.judge(now, e)
+	if d.current(id, attempt) != j {
+		d.depart(now, e) // it was taken back meanwhile, and is on its way again
+		d.arm(now)
+		return
+	}
 	if d.hope(j) {
 		d.do(now, d.pool.Failed(now, id, d.out[:0]))
 	} else {

@@ -206,7 +206,7 @@ type Engine struct {
 	Headers map[string]HeaderValue `yaml:"headers" for:"openai anthropic bedrock" since:"0.1" aka:"extra_headers"`
 	// How long to wait for the engine.
 	Timeouts Timeouts `yaml:"timeouts" for:"openai anthropic bedrock" since:"0.1" aka:"timeout"`
-	// Calls that the engine may have at a time; more go to other engines of the model, or are throttled if there is none. 0 means no bound.
+	// Calls that the engine may have at a time; more go to other engines of the model, or wait in the queue. Lower classes may use a part of it only, see docs/scheduler.md. 0 means no bound.
 	MaxConcurrency int `yaml:"max_concurrency" default:"0" max:"1M" since:"0.1" aka:"max_parallel_requests concurrency"`
 	// What the engine can do, as measured by outcrop calibrate. What is left out is estimated while it works; of a simulated engine it follows from its constants.
 	Capacity Capacity `yaml:"capacity" since:"0.2"`

@@ -42,12 +42,13 @@ type Options struct {
 	// Resources may be nil: the operations on resources are then not served.
 	Resources Resources
 	Terms     lifecycle.Terms // of commitments
-	// Sell decides whether delta more model units of the card can be sold.
-	// sold holds the units that are sold in all accounts, by the id of the
-	// card that they were bought of; it must not be changed or kept. largest
-	// is the largest delta that can be sold, 0 or more. Sell is called for one
-	// purchase at a time and must not block. nil sells ten units of each card.
-	Sell func(card *outcrop.Card, sold map[string]int, delta int) (largest int, ok bool)
+	// Sell decides whether a throughput of so many model units of the card can
+	// be sold. sold holds the units of all other throughputs, of all accounts,
+	// by the id of the card that they were bought of; it must not be changed or
+	// kept. largest is the largest number that can be sold, 0 or more. Sell is
+	// called for one purchase at a time and must not block. nil sells ten units
+	// of each card.
+	Sell func(card *outcrop.Card, sold map[string]int, units int) (largest int, ok bool)
 	// Provision brings about what p desires: DesiredModel and DesiredUnits.
 	// It is called once for each creation and update, and again after a
 	// restart if the process ended before it returned. An error makes p

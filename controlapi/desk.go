@@ -63,9 +63,9 @@ func newDesk(o Options) *desk {
 }
 
 // tenEach sells ten units of each card.
-func tenEach(card *outcrop.Card, sold map[string]int, delta int) (largest int, ok bool) {
+func tenEach(card *outcrop.Card, sold map[string]int, units int) (largest int, ok bool) {
 	largest = max(10-sold[card.ID], 0)
-	return largest, delta <= largest
+	return largest, units <= largest
 }
 
 func hold(all []outcrop.Provisioned) *holdings {

@@ -54,7 +54,7 @@ func (a *API) createProvisioned(q *request) (any, error) {
 			made = first
 			return effect{none: true}, err
 		}
-		if err := a.sell(tx, card, p.Units, 0); err != nil {
+		if err := a.sell(tx, card, p.Units, p.ARN); err != nil {
 			return effect{}, err
 		}
 		return effect{arn: p.ARN, now: &p}, insert(tx, p, tags, token)
@@ -187,23 +187,21 @@ func (a *API) card(model string) *outcrop.Card {
 	return nil
 }
 
-// sell refuses more units of the card than can be sold. of is what the
-// purchase adds to.
-func (a *API) sell(tx *store.Tx, card *outcrop.Card, delta, of int) error {
-	if delta <= 0 {
-		return nil
-	}
+// sell refuses units of the card that cannot be sold beside what others hold.
+// own is the throughput that they are for: what it holds is given back for them.
+func (a *API) sell(tx *store.Tx, card *outcrop.Card, units int, own outcrop.ARN) error {
 	all, err := allProvisioned(tx, a.region)
 	if err != nil {
 		return err
 	}
-	largest, ok := a.desk.Sell(card, a.sold(all), delta)
+	all = slices.DeleteFunc(all, func(p outcrop.Provisioned) bool { return p.ARN == own })
+	largest, ok := a.desk.Sell(card, a.sold(all), units)
 	if ok {
 		return nil
 	}
 	return &outcrop.Error{Code: outcrop.CodeQuota, Message: fmt.Sprintf(
 		"%d model units of %s are more than the engines can carry beside what is already sold. The largest number that you can have now is %d.",
-		of+delta, card.ID, of+max(largest, 0))}
+		units, card.ID, max(largest, 0))}
 }
 
 // sold adds up the units that are sold, by the id of the card.
@@ -349,20 +347,20 @@ func (a *API) updateProvisioned(q *request) (any, error) {
 	})
 }
 
-// resell sells what an update takes more than is held already.
+// resell sells what an update takes more than is held already, or of another
+// model.
 func (a *API) resell(tx *store.Tx, was, p outcrop.Provisioned) error {
 	if p.Status != outcrop.ProvisionedUpdating {
 		return nil
 	}
 	card := a.card(p.DesiredModel)
-	if card == nil {
+	switch {
+	case card == nil:
 		return noModel()
+	case card == a.card(was.Model) && p.DesiredUnits <= was.Units:
+		return nil
 	}
-	of := was.Units
-	if card != a.card(was.Model) {
-		of = 0
-	}
-	return a.sell(tx, card, p.DesiredUnits-of, of)
+	return a.sell(tx, card, p.DesiredUnits, p.ARN)
 }
 
 func (a *API) deleteProvisioned(q *request) (any, error) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
@@ -130,10 +131,14 @@ func (d *door) bound(v *visit) {
 func (d *door) refuse(v *visit, err error) {
 	e := runtimeapi.AsError(err)
 	status := runtimeapi.StatusOf(e)
-	if status == http.StatusBadRequest || status >= http.StatusInternalServerError {
+	leaves := status == http.StatusBadRequest || status >= http.StatusInternalServerError
+	if leaves {
 		v.hangUp()
 	}
 	_ = runtimeapi.WriteError(d.wire(v), e, v.id) // the caller may be gone; the record below stands either way
+	if leaves {
+		v.linger()
+	}
 	operation, modelID, _ := runtimeapi.ParsePath(v.path)
 	d.book.Record(&meter.Entry{Time: v.received, RequestID: v.id, Operation: operation, AskedModel: shortened(modelID),
 		Remote: v.r.RemoteAddr, Status: status, Code: e.Code, Cause: e.Cause, Duration: time.Since(v.received)})
@@ -148,6 +153,25 @@ func (v *visit) hangUp() {
 	}
 	v.w.Header().Set("Connection", "close")
 	_ = v.control.SetReadDeadline(time.Unix(1, 0)) // a server without deadlines has its own bounds
+}
+
+// What is read of a body after the caller was refused: enough that one who is
+// in the middle of sending sees the answer before the connection breaks under
+// him.
+const (
+	lingerTime  = 300 * time.Millisecond
+	lingerBytes = 4 << 20
+)
+
+// linger lets the caller notice the answer after hangUp. A connection that is
+// closed with bytes unread is reset, and a reset overtakes the answer.
+func (v *visit) linger() {
+	if v.r.ProtoMajor > 1 || v.r.Body == http.NoBody || v.control.Flush() != nil {
+		return
+	}
+	_ = v.control.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, v.r.Body, lingerBytes) // whatever ends it, the connection is closed
+	_ = v.control.SetReadDeadline(time.Unix(1, 0))
 }
 
 // recoverPanic keeps a fault of one request from the others. The caller

@@ -180,7 +180,7 @@ func (f *fleet) target(card *outcrop.Card, engines []config.Engine) (t *runtimea
 
 // schedule returns what spreads the requests for card over its engines.
 func (f *fleet) schedule(card *outcrop.Card, engines []config.Engine, built []engine) (outcrop.Model, error) {
-	p := &fleetPool{}
+	p := &fleetPool{of: card.ID}
 	for i := range engines {
 		e, speed, known := pooled(card, &engines[i], built[i], i)
 		p.engines = append(p.engines, e)
@@ -291,12 +291,13 @@ func (f *fleet) uses(pool *capacity.Pool) bool {
 	return f != nil && slices.Contains(f.schedulers(), pool)
 }
 
-// poolOf returns the pool of the model with the id, or nil.
+// poolOf returns the pool that is the model's own, or nil; that of a contextual
+// variant may be its base's.
 func (f *fleet) poolOf(id string) *capacity.Pool {
 	if f == nil {
 		return nil
 	}
-	if p := f.pools[f.catalog.Lookup(id)]; p != nil {
+	if p := f.pools[f.catalog.Lookup(id)]; p != nil && p.of == id {
 		return p.pool
 	}
 	return nil

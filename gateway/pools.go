@@ -20,6 +20,7 @@ import (
 // A fleetPool is the pool of one card's engines, with what is known of them
 // for selling units.
 type fleetPool struct {
+	of      string // id of the card whose engines they are; variants use them too
 	pool    *capacity.Pool
 	engines []capacity.Engine
 	// speeds are those of the engines that are known; unmeasured tells that
@@ -137,12 +138,14 @@ func scrape(address string) func(context.Context) (estimate.Scrape, error) {
 	client := &http.Client{Timeout: scrapeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	read := capacity.VLLM(client, page)
 	var until time.Time
+	has := false
 	return func(ctx context.Context) (estimate.Scrape, error) {
 		if time.Now().Before(until) {
 			return estimate.Scrape{}, errQuiet
 		}
 		s, err := read(ctx)
-		if err != nil {
+		has = has || err == nil
+		if !has {
 			until = time.Now().Add(quiet)
 		}
 		return s, err

@@ -54,3 +54,49 @@ func TestUnitsThatTheEnginesCannotCarryAreNotSold(t *testing.T) {
 		t.Errorf("resized to three: %d %s", r.status, r.body)
 	}
 }
+
+func TestAnotherContextLengthOfTheSameUnitsNeedsNoMoreOfThem(t *testing.T) {
+	h := start(t, fast)
+	client := newClient(t, &http.Transport{})
+	const sonnet = "anthropic.claude-3-sonnet-20240229-v1:0"
+	r := h.units(t, client, "most", sonnet, 1_000_000_000)
+	_, after, _ := strings.Cut(r.message(), "that you can have now is ")
+	var largest int
+	if _, err := fmt.Sscanf(after, "%d", &largest); err != nil {
+		t.Fatalf("%s: %v", r.body, err)
+	}
+	if r := h.units(t, client, "all", sonnet, largest); r.status != 201 {
+		t.Fatalf("%d: %d %s", largest, r.status, r.body)
+	}
+	if r := h.ask(t, client, "PATCH", "/provisioned-model-throughput/all", `{"desiredModelId":"`+sonnet+`:28k"}`); r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+func TestAVariantThatGetsEnginesOfItsOwnLeavesThoseOfItsBase(t *testing.T) {
+	base, own := saying(t, openAIAnswer, "from the base"), saying(t, openAIAnswer, "from its own")
+	const nova, variant = "amazon.nova-micro-v1:0", "amazon.nova-micro-v1:0:24k"
+	yaml := "listen: 127.0.0.1:0\nbuiltin: all\nmodels:\n  - { id: " + nova + ", engines: [{ url: \"" + base.URL + "\", model: m }] }\n"
+	h := start(t, yaml)
+	client := newClient(t, &http.Transport{})
+	arn := h.buy(t, client, "small", variant)
+	asked := func(id, want string) {
+		t.Helper()
+		if r := h.converse(t, client, id); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %d %s, want %q", id, r.status, r.body, want)
+		}
+	}
+	asked(arn, "from the base")
+	for range 4 { // there and back, twice
+		if _, err := h.Reload(loadAt(t, yaml+"  - { id: "+variant+", engines: [{ url: \""+own.URL+"\", model: m }] }\n", h.data)); err != nil {
+			t.Fatal(err)
+		}
+		asked(arn, "from its own")
+		asked(nova, "from the base")
+		if _, err := h.Reload(loadAt(t, yaml, h.data)); err != nil {
+			t.Fatal(err)
+		}
+		asked(arn, "from the base")
+		asked(nova, "from the base")
+	}
+}

@@ -41,14 +41,15 @@ func (s *Server) Resolve(ctx context.Context, caller *outcrop.Principal, modelID
 	return &bought, nil
 }
 
-// sell decides whether the engines can carry so many more units.
-func (s *Server) sell(card *outcrop.Card, sold map[string]int, delta int) (largest int, ok bool) {
+// sell decides whether the engines can carry so many units beside what others
+// hold.
+func (s *Server) sell(card *outcrop.Card, sold map[string]int, units int) (largest int, ok bool) {
 	fleet := s.engines.Load()
 	if current := fleet.catalog.Lookup(card.ID); current != nil {
 		card = current
 	}
 	largest = fleet.largest(card, sold)
-	return largest, delta <= largest
+	return largest, units <= largest
 }
 
 // provisioned returns the target of a model that was bought, or nil.

@@ -212,9 +212,9 @@ def check_pages():
 
 def check_quota():
     arn = buy("quota", modelId="amazon.nova-lite-v1:0", modelUnits=8)
-    true("2" in fails("ServiceQuotaExceededException", buy, name="more", modelId="amazon.nova-lite-v1:0", modelUnits=3), "the largest size is not told")
+    true("is 3." in fails("ServiceQuotaExceededException", buy, name="more", modelId="amazon.nova-lite-v1:0", modelUnits=4), "the largest size is not told")
     ask(arn)
-    true("10" in fails("ServiceQuotaExceededException", control.update_provisioned_model_throughput, provisionedModelId=arn, desiredModelUnits=11), "the largest size is not told")
+    true("is 11." in fails("ServiceQuotaExceededException", control.update_provisioned_model_throughput, provisionedModelId=arn, desiredModelUnits=12), "the largest size is not told")
     control.update_provisioned_model_throughput(provisionedModelId=arn, desiredModelUnits=10)
     delete(arn)
 
