@@ -175,7 +175,7 @@ func (p *prompt) mark(ttl outcrop.Text) {
 // A text longer than wholeText is counted by samples, so that the longest
 // prompt costs no more time than a medium one.
 const (
-	wholeText   = 2 << 10 // bytes
+	wholeText   = 512 // bytes
 	samples     = 8
 	sampleBytes = wholeText / samples
 )
