@@ -13,10 +13,12 @@ import (
 // Invoke implements outcrop.Model. Request.Class, Estimate, Unit and Latency say
 // how the request is scheduled. Engines that take priorities get a copy with
 // Priority set. Receipt.Latency says optimized if that was asked for and the
-// engine that served is marked for it. It waits until the scheduler gives it an engine; an
-// engine that is unavailable or throttles before it has sent a token costs a
-// try, and so does a request of a higher class that takes the engine before
-// then. After that there is no second try.
+// engine that served is marked for it.
+//
+// It waits until the scheduler gives it an engine; an engine that is
+// unavailable or throttles before it has sent a token costs a try, and so does
+// a request of a higher class that takes the engine before then. After that
+// there is no second try.
 //
 // Refusals are of CodeThrottling, or CodeUnavailable if no engine stands, or
 // CodeValidation if no engine could ever hold the request; RetryAfter is when
@@ -32,9 +34,9 @@ func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sin
 	return v.receipt, err
 }
 
-// begin submits req and returns its invocation. What stands on the stack while an engine
-// answers is a good part of what a stream costs, so that whatever is large is
-// put into the invocation, by functions that return before.
+// begin submits req and returns its invocation. What stands on the stack while
+// an engine answers is a good part of what a stream costs, so that whatever is
+// large is put into the invocation, by functions that return before.
 func (p *Pool) begin(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (*invocation, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -43,7 +45,7 @@ func (p *Pool) begin(ctx context.Context, req *outcrop.Request, out outcrop.Sink
 		return nil, fmt.Errorf("capacity: class %d", req.Class)
 	}
 	v := p.invocations.Get().(*invocation)
-	*v = invocation{pool: p, req: req, began: time.Now(), id: fair.ID(p.ids.Add(1))}
+	v.pool, v.req, v.began, v.id = p, req, time.Now(), fair.ID(p.ids.Add(1))
 	v.receipt.Class, v.receipt.Scheduled = req.Class, true
 	v.waits = v.began
 	v.sink = sink{out: out, queue: p.queue, id: v.id}
@@ -63,7 +65,7 @@ func (v *invocation) end(err error) {
 // free gives v back. The dispatcher has forgotten it, so that nothing more is
 // told to its ticket.
 func (p *Pool) free(v *invocation) {
-	v.pool, v.req, v.copied, v.sink, v.receipt = nil, nil, outcrop.Request{}, sink{}, outcrop.Receipt{}
+	*v = invocation{}
 	p.invocations.Put(v)
 }
 

@@ -60,7 +60,7 @@ func (s *Server) unit(arn string) (quota.Unit, bool) {
 	if !ok {
 		return quota.Unit{}, false
 	}
-	return quota.Unit{Provisioned: p, Rates: bucket.Rates(s.engines.Load().unit(p.Model)), Spill: p.Spill}, true
+	return quota.Unit{Provisioned: p, Rates: bucket.Rates(s.engines.Load().unit(p.Model))}, true
 }
 
 // limit opens the limits, where the last run left them.

@@ -67,7 +67,7 @@ func onUnit(r *outcrop.Request) *outcrop.Request {
 
 func unit(rates bucket.Rates, units int, spill outcrop.Spill) quota.Unit {
 	arn, _ := outcrop.ParseARN(unitARN)
-	return quota.Unit{Rates: rates, Spill: spill, Provisioned: outcrop.Provisioned{ARN: arn, Name: "search", Model: haiku, Units: units, Served: time.Unix(1, 0)}}
+	return quota.Unit{Rates: rates, Provisioned: outcrop.Provisioned{ARN: arn, Spill: spill, Name: "search", Model: haiku, Units: units, Served: time.Unix(1, 0)}}
 }
 
 // only returns a lookup that knows one unit.

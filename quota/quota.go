@@ -60,9 +60,6 @@ type Reserved struct {
 type Unit struct {
 	outcrop.Provisioned
 	Rates bucket.Rates
-	// Spill is where requests over the unit go that do not say themselves;
-	// empty means SpillNone.
-	Spill outcrop.Spill
 }
 
 // A Config configures a Limiter.
