@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 )
 
 // A boundedListener limits how many connections are open, in all and for each
@@ -87,9 +90,46 @@ type boundedConn struct {
 	leave func()
 }
 
+// SyscallConn implements syscall.Conn, for connections that have it.
+func (c *boundedConn) SyscallConn() (syscall.RawConn, error) {
+	system, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return system.SyscallConn()
+}
+
 // Close implements net.Conn.
 func (c *boundedConn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(c.leave)
 	return err
+}
+
+// shallow has another goroutine send the head of each streamed answer of h.
+// net/http takes 4 KB of stack for that, which would stay with the request's
+// goroutine for the life of the stream.
+func shallow(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(&shallowWriter{ResponseWriter: w}, r) })
+}
+
+// A shallowWriter is the ResponseWriter of shallow.
+type shallowWriter struct {
+	http.ResponseWriter
+	flushed bool
+}
+
+// Unwrap is for http.ResponseController.
+func (w *shallowWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// FlushError is for http.ResponseController.
+func (w *shallowWriter) FlushError() error {
+	below := http.NewResponseController(w.ResponseWriter)
+	if w.flushed {
+		return below.Flush()
+	}
+	w.flushed = true
+	sent := make(chan error)
+	go func() { sent <- below.Flush() }()
+	return <-sent
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/outcrop/outcrop/config"
 	"github.com/outcrop/outcrop/controlapi"
 	"github.com/outcrop/outcrop/explain"
+	"github.com/outcrop/outcrop/h1server"
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/quota"
@@ -46,7 +47,7 @@ type Server struct {
 	engines  atomic.Pointer[fleet]
 	control  *controlapi.API
 	door     *door
-	http     *http.Server
+	http     *h1server.Server
 	listener net.Listener
 	open     bool           // anybody may call
 	keys     []identity.Key // in force; like keysSeen of Run's goroutine alone
@@ -105,14 +106,25 @@ func (s *Server) ready() error {
 	return nil
 }
 
-func (s *Server) newHTTP(handler http.Handler) *http.Server {
+// newHTTP returns the server of all connections: invocations over HTTP/1.1
+// take the short way, and everything else goes through net/http.
+func (s *Server) newHTTP(handler http.Handler) *h1server.Server {
+	limits := s.config.Limits
+	return &h1server.Server{
+		Takes: "POST /model/", Handler: handler, Rest: s.newRest(handler),
+		MaxHead: int(limits.Headers), MaxBody: int64(limits.Body),
+		HeadTimeout: limits.HeaderTimeout, IdleTimeout: limits.IdleTimeout,
+	}
+}
+
+func (s *Server) newRest(handler http.Handler) *http.Server {
 	limits := s.config.Limits
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler: handler, Protocols: protocols,
+		Handler: shallow(handler), Protocols: protocols,
 		ReadHeaderTimeout: limits.HeaderTimeout, IdleTimeout: limits.IdleTimeout, MaxHeaderBytes: int(limits.Headers),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is refused like every target that is no path
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: limits.StreamsPerConnection, WriteByteTimeout: limits.WriteTimeout},

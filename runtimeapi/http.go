@@ -13,7 +13,6 @@ type HTTPWire struct {
 	control  *http.ResponseController
 	patience time.Duration
 	deadline time.Time
-	headSent bool // of a stream
 }
 
 // NewHTTPWire returns a Wire that answers on w, which control controls, and
@@ -50,20 +49,8 @@ func (h *HTTPWire) Begin(fields []Field) error {
 	return nil
 }
 
-// Write implements Wire. Another goroutine sends the head: net/http takes 4 KB
-// of stack for that, which would stay with the caller's for the life of the
-// stream.
+// Write implements Wire.
 func (h *HTTPWire) Write(frames []byte, last bool) error {
-	if h.headSent || last {
-		return h.send(frames, last)
-	}
-	h.headSent = true
-	sent := make(chan error)
-	go func() { sent <- h.send(frames, false) }()
-	return <-sent
-}
-
-func (h *HTTPWire) send(frames []byte, last bool) error {
 	h.arm()
 	if _, err := h.w.Write(frames); err != nil {
 		return err

@@ -1,0 +1,217 @@
+package h1server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/outcrop/outcrop/h1server"
+)
+
+// A caller who leaves is noticed while nothing is read or written, however he
+// does it.
+func TestTheContextEndsWhenTheCallerGoes(t *testing.T) {
+	arrived, ended := make(chan struct{}), make(chan error)
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		ended <- r.Context().Err()
+	}, nil)
+	for name, leave := range map[string]func(*caller) error{
+		"closing":       func(c *caller) error { return c.Close() },
+		"resetting":     func(c *caller) error { return errors.Join(c.SetLinger(0), c.Close()) },
+		"half-closing":  func(c *caller) error { return c.CloseWrite() },
+		"with the rest": func(c *caller) error { _, err := io.WriteString(c, ask("b", "")); return errors.Join(err, c.Close()) },
+	} {
+		caller := h.call(t)
+		caller.say(t, ask("a", "body"))
+		<-arrived
+		if err := leave(caller); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheContextLastsAsLongAsTheCaller(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := r.Context().Err(); err != nil {
+			t.Error(err)
+		}
+		echo(w, r)
+	}, nil)
+	caller := h.call(t)
+	for range 50 {
+		caller.say(t, ask("a", "body"))
+		if _, body := caller.hear(t); body != "/hot/abody" {
+			t.Fatal(body)
+		}
+	}
+}
+
+func TestAHeadThatNeverEndsIsGivenUp(t *testing.T) {
+	h := open(t, echo, func(s *h1server.Server) { s.HeadTimeout = 20 * time.Millisecond })
+	for _, start := range []string{"P", "POST /hot/a HTTP/1.1\r\nHost: x\r\n"} {
+		caller := h.call(t)
+		caller.say(t, start)
+		caller.gone(t)
+	}
+}
+
+func TestAnIdleConnectionIsClosed(t *testing.T) {
+	h := open(t, echo, func(s *h1server.Server) { s.IdleTimeout = 20 * time.Millisecond })
+	caller := h.call(t)
+	caller.say(t, ask("a", ""))
+	caller.hear(t)
+	caller.gone(t)
+}
+
+func TestABodyIsReadWithinItsDeadline(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		_, err := io.ReadAll(r.Body)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("reading ended with %v", err)
+		}
+		w.WriteHeader(http.StatusRequestTimeout)
+	}, nil)
+	caller := h.call(t)
+	caller.say(t, "POST /hot/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc")
+	if r, _ := caller.hear(t); r.StatusCode != http.StatusRequestTimeout {
+		t.Error(r.Status)
+	}
+	caller.gone(t)
+}
+
+func TestABodyThatIsCutIsNoEnd(t *testing.T) {
+	ended := make(chan error, 1)
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		ended <- err
+	}, nil)
+	caller := h.call(t)
+	caller.say(t, "POST /hot/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc")
+	if err := caller.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
+// What is read as the next request must never be what somebody left of the
+// last one's body, nor may an answer end where it was not said to.
+func TestAConnectionEndsAfterWhatIsNotWhole(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"a body not read":      func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) },
+		"a body read in part":  func(w http.ResponseWriter, r *http.Request) { _, _ = r.Body.Read(make([]byte, 2)); w.WriteHeader(200) },
+		"an asked-for closing": func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Connection", "close"); echo(w, r) },
+	} {
+		h := open(t, handler, nil)
+		caller := h.call(t)
+		caller.say(t, ask("a", ask("b", "")))
+		caller.hear(t)
+		if b, _ := io.ReadAll(caller.in); len(b) > 0 {
+			t.Errorf("%s: and then %q", name, b)
+		}
+	}
+}
+
+func TestAnAnswerKeepsToItsLength(t *testing.T) {
+	for name, body := range map[string]string{"short": "1", "long": "12345"} {
+		h := open(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "3")
+			_, err := io.WriteString(w, body)
+			if (err != nil) != (name == "long") {
+				t.Errorf("%s: writing it: %v", name, err)
+			}
+		}, nil)
+		caller := h.call(t)
+		caller.say(t, ask("a", ""))
+		r, err := http.ReadResponse(caller.in, nil)
+		if err == nil {
+			_, err = io.ReadAll(r.Body)
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: the caller saw %v", name, err)
+		}
+	}
+}
+
+func TestAPanicEndsItsConnectionAlone(t *testing.T) {
+	fault := any("fault")
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "/hot/panic" {
+			panic(fault)
+		}
+		echo(w, r)
+	}, nil)
+	for _, fault = range []any{"fault", http.ErrAbortHandler} {
+		caller, other := h.call(t), h.call(t)
+		caller.say(t, ask("panic", ""))
+		caller.gone(t)
+		other.say(t, ask("a", ""))
+		if _, body := other.hear(t); body != "/hot/a" {
+			t.Errorf("after %v: %q", fault, body)
+		}
+	}
+}
+
+func TestShutdownLetsRequestsEnd(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "/hot/wait" {
+			arrived <- struct{}{}
+			<-release
+		}
+		echo(w, r)
+	}, nil)
+	idle, busy := h.call(t), h.call(t)
+	idle.say(t, ask("a", ""))
+	idle.hear(t)
+	busy.say(t, ask("wait", "")+ask("a", ""))
+	<-arrived
+	over := make(chan error)
+	go func() { over <- h.Shutdown(context.Background()) }()
+	idle.gone(t)
+	select {
+	case err := <-over:
+		t.Fatalf("Shutdown returned %v before the request ended", err)
+	default:
+	}
+	close(release)
+	if r, body := busy.hear(t); body != "/hot/wait" || !r.Close {
+		t.Errorf("%q, close %v", body, r.Close)
+	}
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseCutsWhatShutdownWaitedForInVain(t *testing.T) {
+	arrived, ended := make(chan struct{}), make(chan struct{})
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		close(ended)
+	}, nil)
+	caller := h.call(t)
+	caller.say(t, ask("a", ""))
+	<-arrived
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown returned %v", err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	caller.gone(t)
+}
