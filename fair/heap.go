@@ -8,6 +8,9 @@ type heap[T any] struct {
 	place  func(T) *int // where an element keeps its index; -1 outside
 }
 
+// keptItems is for how many elements an empty heap keeps its memory.
+const keptItems = 16
+
 func (h *heap[T]) len() int { return len(h.items) }
 
 func (h *heap[T]) top() (v T, ok bool) {
@@ -44,7 +47,7 @@ func (h *heap[T]) remove(v T) {
 	if i < last && !h.up(i) {
 		h.down(i)
 	}
-	if last == 0 {
+	if last == 0 && cap(h.items) > keptItems {
 		h.items = nil
 	}
 }

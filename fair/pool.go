@@ -20,6 +20,7 @@ type Pool struct {
 	classes [outcrop.NumClasses]class
 	engines []*engine // by id
 	jobs    map[ID]*job
+	spare   []*job // that have ended
 	expiry  heap[*job]
 	drained meter
 	arrival uint64
@@ -69,6 +70,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 	if bound, level, limit := p.refusal(j); bound != 0 {
 		p.classes[r.Class].rest(j.tenant)
 		p.counts[r.Class].Refused++
+		p.recycle(j)
 		return p.wake(append(out, p.refused(j, bound, level, limit))), nil
 	}
 	p.jobs[r.ID] = j
@@ -87,7 +89,8 @@ func (r *Request) valid() bool {
 
 func (p *Pool) newJob(r Request) *job {
 	r.Cached = min(r.Cached, r.Prompt-1)
-	j := &job{Request: r, arrival: p.arrival, came: p.now, at: -1, expiry: -1}
+	j := p.lend()
+	*j = job{Request: r, arrival: p.arrival, came: p.now, at: -1, expiry: -1}
 	j.tenant = p.classes[r.Class].tenant(r.Tenant, r.Weight)
 	fresh := r.Prompt - r.Cached
 	j.cost = Service(fresh) + p.output(r.Output)
@@ -103,6 +106,25 @@ func (p *Pool) newJob(r Request) *job {
 		j.expires, j.late = r.Deadline, BoundDeadline
 	}
 	return j
+}
+
+// lend returns memory for a job. It may be that of one that has ended, which
+// must therefore not be looked at after the next Submit.
+func (p *Pool) lend() *job {
+	last := len(p.spare) - 1
+	if last < 0 {
+		return &job{}
+	}
+	j := p.spare[last]
+	p.spare = p.spare[:last]
+	return j
+}
+
+// recycle takes the memory of a job that has ended.
+func (p *Pool) recycle(j *job) {
+	if len(p.spare) < maxSpare {
+		p.spare = append(p.spare, j)
+	}
 }
 
 func (p *Pool) output(tokens int) Service {
@@ -267,6 +289,7 @@ func (p *Pool) end(j *job) {
 	c := &p.classes[j.Class]
 	c.served += j.charged
 	c.rest(j.tenant)
+	p.recycle(j)
 }
 
 // Up tells that an engine stands, and its capacity. It is also how a capacity

@@ -75,14 +75,6 @@ const (
 	kinds     = 4
 )
 
-func newTenant(name string, served float64) *tenant {
-	t := &tenant{name: name, weight: 1, served: served, places: [4]int{-1, -1, -1, -1}}
-	for i := range t.jobs {
-		t.jobs[i] = heap[*job]{before: (*job).before, place: func(j *job) *int { return &j.at }}
-	}
-	return t
-}
-
 // head returns the request that t starts next; there must be one.
 func (t *tenant) head() *job { return t.next(every) }
 
@@ -114,6 +106,7 @@ type class struct {
 	short     heap[*tenant] // those that wait with a short prompt
 	optimized heap[*tenant] // those that wait for optimized latency
 	idle      heap[*tenant] // those without any request
+	spare     []*tenant     // that have gone
 	virtual   float64       // the counter that a newcomer gets
 	queued    int
 	flying    int
@@ -138,7 +131,7 @@ func (c *class) init(rank outcrop.Class) {
 func (c *class) tenant(name string, weight float64) *tenant {
 	t := c.tenants[name]
 	if t == nil {
-		t = newTenant(name, c.virtual)
+		t = c.newTenant(name)
 		c.tenants[name] = t
 	}
 	c.idle.remove(t)
@@ -152,6 +145,30 @@ func (c *class) tenant(name string, weight float64) *tenant {
 	t.weight = weight
 	return t
 }
+
+// maxSpare is for how many jobs, or tenants of a class, that have gone the
+// memory is kept.
+const maxSpare = 64
+
+// newTenant returns a tenant at the counter of the least-served, in the memory
+// of one that has gone if there is any.
+func (c *class) newTenant(name string) *tenant {
+	last := len(c.spare) - 1
+	if last < 0 {
+		t := &tenant{name: name, weight: 1, served: c.virtual, places: outside}
+		for i := range t.jobs {
+			t.jobs[i] = heap[*job]{before: (*job).before, place: func(j *job) *int { return &j.at }}
+		}
+		return t
+	}
+	t := c.spare[last]
+	c.spare = c.spare[:last]
+	*t = tenant{name: name, weight: 1, served: c.virtual, jobs: t.jobs, places: outside}
+	return t
+}
+
+// outside is where a tenant is in the heaps of its class that is in none.
+var outside = [4]int{-1, -1, -1, -1}
 
 // lift raises the counter of a tenant that begins to wait to that of the
 // least-served one.
@@ -253,6 +270,9 @@ func (c *class) rest(t *tenant) {
 		}
 		c.idle.remove(o)
 		delete(c.tenants, o.name)
+		if len(c.spare) < maxSpare {
+			c.spare = append(c.spare, o)
+		}
 	}
 	if len(c.tenants) == 0 {
 		c.virtual = 0

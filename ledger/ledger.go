@@ -61,6 +61,7 @@ type Ledger struct {
 	meters map[Scope]*meter
 	order  []*meter // all meters, for the sweep
 	hand   int
+	idle   []*meter // that were dropped
 
 	leases map[ID]*lease // open and ended
 	due    due           // the open ones by the end of their lease
@@ -153,9 +154,17 @@ func (l *Ledger) RemoveUnit(id string) {
 	}
 }
 
+// maxIdle is for how many meters that were dropped the memory is kept.
+const maxIdle = 64
+
 // meter adds an empty meter for the scope.
 func (l *Ledger) meter(s Scope) *meter {
-	m := &meter{scope: s}
+	m := &meter{}
+	if last := len(l.idle) - 1; last >= 0 {
+		m = l.idle[last]
+		l.idle = l.idle[:last]
+	}
+	*m = meter{scope: s}
 	l.meters[s] = m
 	l.order = append(l.order, m)
 	return m
@@ -179,6 +188,9 @@ func (l *Ledger) sweep(t instant) {
 		l.order = l.order[:last]
 		delete(l.meters, m.scope)
 		l.gone.add(m.tally)
+		if len(l.idle) < maxIdle {
+			l.idle = append(l.idle, m)
+		}
 	}
 }
 
