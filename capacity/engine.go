@@ -125,7 +125,7 @@ func (e *engine) rests() (until time.Duration, ok bool) {
 	return e.health.Until(), e.health.Condition() == estimate.Resting
 }
 
-// capacity is what the scheduler should think of the engine.
+// capacity is what the scheduler should think of the engine, but for its rates.
 func (e *engine) capacity() fair.Capacity {
 	c := e.Capacity
 	f := e.correction.Factor()
@@ -134,10 +134,23 @@ func (e *engine) capacity() fair.Capacity {
 	if e.health.Condition() == estimate.Probing {
 		c.MaxSeqs = 1
 	}
-	if !e.Fixed {
-		c.PrefillRate, c.DecodeRate = e.rates.Prefill(), e.rates.Decode()
-	}
 	return c
+}
+
+// rate sets the rates of e in c: its own, as far as they are not those of its
+// kind.
+func (d *local) rate(e *engine, c *fair.Capacity) {
+	if e.Fixed {
+		return
+	}
+	var few [8]float64
+	prefill, decode := few[:0:4], few[4:4:8]
+	for _, o := range d.engines {
+		if !o.Fixed && o.Capacity.PrefillRate == e.Capacity.PrefillRate && o.Capacity.DecodeRate == e.Capacity.DecodeRate {
+			prefill, decode = append(prefill, o.rates.Prefill()), append(decode, o.rates.Decode())
+		}
+	}
+	c.PrefillRate, c.DecodeRate = estimate.Among(e.rates.Prefill(), prefill), estimate.Among(e.rates.Decode(), decode)
 }
 
 // judge tells the scheduler what has become of the engine. The last one that
@@ -157,6 +170,7 @@ func (d *local) judge(now time.Duration, e *engine) {
 		return
 	}
 	c := e.capacity()
+	d.rate(e, &c)
 	if e.standing && alike(c, e.told) {
 		return
 	}

@@ -300,6 +300,51 @@ func TestTheRatesOfAnEngineAreLearned(t *testing.T) {
 	})
 }
 
+// reads reads one prompt after the other, so many tokens a second, and answers
+// after that.
+func reads(rate int) *engine {
+	reading := make(chan struct{}, 1)
+	return &engine{run: func(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
+		reading <- struct{}{}
+		time.Sleep(time.Duration(req.Estimate.Input) * time.Second / time.Duration(rate))
+		<-reading
+		return answers(0, time.Millisecond, 5).run(ctx, req, out)
+	}}
+}
+
+// Small differences between the estimates of engines that are alike must not
+// send everything to the one that was overrated; one that lags is known to.
+func TestEnginesOfAKindAreRatedAlikeUnlessOneLags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(t, capacity.Config{}, small(8), reads(20_000), reads(17_000), reads(18_000), reads(5_000))
+		var all sync.WaitGroup
+		for i := range 600 {
+			time.Sleep(25 * time.Millisecond)
+			all.Go(func() {
+				if _, err := p.Invoke(t.Context(), request(outcrop.ClassProvisioned, strconv.Itoa(i), 500+i%7*300, 5), new(counter)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		e := p.State().Engines
+		counted := func(i int) float64 { return e[i].Load.Capacity.PrefillRate }
+		for i := range 3 {
+			t.Logf("engine %d served %d: estimate %.0f, counted with %.0f", i, e[i].Served, e[i].Prefill, counted(i))
+			if math.Abs(counted(i)/counted(0)-1) > .06 {
+				t.Errorf("the scheduler counts with %.0f of engine %d and %.0f of the first", counted(i), i, counted(0))
+			}
+		}
+		if spread := e[0].Prefill / e[1].Prefill; spread < 1.06 {
+			t.Errorf("the estimates differ by x%.2f only, which shows nothing", spread)
+		}
+		if counted(3) > counted(0)/1.5 {
+			t.Errorf("the engine that lags is counted with %.0f, the others with %.0f", counted(3), counted(0))
+		}
+		empty(t, p)
+	})
+}
+
 func TestAnEngineThatBecomesSlowIsProbedAndRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var slow atomic.Bool

@@ -266,3 +266,27 @@ func FuzzParseMetrics(f *testing.F) {
 		}
 	})
 }
+
+// Estimates of engines that are alike differ by what they were given to do; an
+// engine that lags behind differs by more.
+func TestAnEngineIsRatedAsItsKindUnlessItIsFarOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		own   float64
+		alike []float64
+		want  float64
+	}{
+		"alone":                {100, []float64{100}, 100},
+		"none of its kind":     {100, nil, 100},
+		"two":                  {110, []float64{110, 90}, 100},
+		"the highest of four":  {140, []float64{90, 140, 110, 100}, 105},
+		"the lowest of three":  {70, []float64{100, 70, 101}, 100},
+		"far slower":           {60, []float64{100, 60, 101}, 60},
+		"far faster":           {160, []float64{100, 160, 101}, 160},
+		"beside a broken one":  {100, []float64{1, 100, 102}, 100},
+		"between two far ones": {100, []float64{1, 100, 1000}, 100},
+	} {
+		if got := estimate.Among(c.own, c.alike); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -5,7 +5,10 @@
 // use.
 package estimate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Rates fits, as samples come,
 //
@@ -86,6 +89,29 @@ func (r *Rates) Prefill() float64 { return 1e3 * perPrompt / r.first.w[1] }
 
 // Decode returns how many steps a second the engine makes for one sequence.
 func (r *Rates) Decode() float64 { return 1e3 / max(r.gap.predict(batch(1, 0)), 1e-3) }
+
+// notable is by which factor an engine has to differ from those of its kind
+// before that counts. Estimates of engines that are alike differ by less: they
+// follow what each was given to do.
+const notable = 1.5
+
+// Among returns the rate to count with for an engine, given its own estimate
+// and those of all engines that are configured alike, its own included: their
+// median, or its own if that is far off. Whoever chooses between engines by
+// small differences of estimates sends everything to the one that was
+// overrated. It sorts alike.
+func Among(own float64, alike []float64) float64 {
+	slices.Sort(alike)
+	n := len(alike)
+	if n == 0 {
+		return own
+	}
+	median := (alike[(n-1)/2] + alike[n/2]) / 2
+	if own > notable*median || median > notable*own {
+		return own
+	}
+	return median
+}
 
 // Samples returns how many times to first tokens, and gaps, were learned.
 func (r *Rates) Samples() (firsts, gaps int) { return r.firsts, r.others }
