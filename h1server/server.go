@@ -47,7 +47,7 @@ type Server struct {
 	MaxBody int64
 	// HeadTimeout bounds how long a request head may take, from its first byte
 	// on. IdleTimeout bounds the wait for that byte; a connection may be closed
-	// after half of it.
+	// after half of it. Both must be positive.
 	HeadTimeout, IdleTimeout time.Duration
 
 	draining atomic.Bool
