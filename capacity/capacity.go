@@ -53,8 +53,9 @@ type Engine struct {
 	// Priorities, with which the engine gets Request.Priority.
 	Capacity fair.Capacity
 	// Fixed keeps the rates of Capacity as they are. Otherwise they are where
-	// the estimate begins.
-	Fixed bool
+	// the estimate begins. Measured tells that they were measured of this
+	// engine: they count until what is seen is far off.
+	Fixed, Measured bool
 	// Stream asks the engine to stream even if the caller does not, so that
 	// the first token of each conversation is seen when it comes. Native
 	// bodies are left as they are.

@@ -31,6 +31,7 @@ type engine struct {
 	context int    // tokens of prompts and predicted output
 
 	failures, served int
+	alone            int // first tokens of prompts that were read alone
 }
 
 // leastMemory is the share of an engine's memory that is always counted with:
@@ -47,6 +48,7 @@ func (e *engine) load(j *job) {
 	e.unread += j.fresh
 	e.context += j.Prompt + j.Output
 	e.loads++
+	j.loads = e.loads
 	j.number = len(e.jobs)
 	e.jobs = append(e.jobs, j)
 }
@@ -86,7 +88,9 @@ func (e *engine) decoded(now time.Duration, j *job, tokens int) {
 	j.at, j.tokens, j.quiet, j.loads = now, tokens, e.unread == 0, e.loads
 }
 
-// ended learns from the end of an attempt.
+// ended learns from the end of an attempt. Prompts that are read together share
+// their steps, so that their first tokens come sooner than those of prompts that
+// are read one after the other: they count only while there is nothing better.
 func (e *engine) ended(now time.Duration, j *job, end end) {
 	switch end.failure {
 	case "":
@@ -97,8 +101,11 @@ func (e *engine) ended(now time.Duration, j *job, end end) {
 		e.failures++
 		e.health.Broke(now)
 	}
-	if j.took == 0 || !j.streams {
+	if j.took == 0 || !j.streams || !j.alone && e.alone >= known {
 		return
+	}
+	if j.alone {
+		e.alone++
 	}
 	own := j.own()
 	if end.exact && end.usage != (outcrop.Usage{}) {
@@ -137,8 +144,8 @@ func (e *engine) capacity() fair.Capacity {
 	return c
 }
 
-// rate sets the rates of e in c: its own, as far as they are not those of its
-// kind.
+// rate sets the rates of e in c: those that were measured, or those of its
+// kind, or its own where they differ.
 func (d *local) rate(e *engine, c *fair.Capacity) {
 	if e.Fixed {
 		return
@@ -151,6 +158,9 @@ func (d *local) rate(e *engine, c *fair.Capacity) {
 		}
 	}
 	c.PrefillRate, c.DecodeRate = estimate.Among(e.rates.Prefill(), prefill), estimate.Among(e.rates.Decode(), decode)
+	if e.Measured {
+		c.PrefillRate, c.DecodeRate = estimate.Against(e.Capacity.PrefillRate, c.PrefillRate), estimate.Against(e.Capacity.DecodeRate, c.DecodeRate)
+	}
 }
 
 // judge tells the scheduler what has become of the engine. The last one that

@@ -300,6 +300,30 @@ func TestTheRatesOfAnEngineAreLearned(t *testing.T) {
 	})
 }
 
+// Short prompts are read several in a step, which looks as if each was read
+// faster than it is.
+func TestPromptsReadTogetherDoNotFlatterAnEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := h100(t, capacity.Config{})
+		truth := capacity.Of(step.H100Llama8B()).PrefillRate
+		rng := rand.New(rand.NewPCG(1, 2))
+		var all sync.WaitGroup
+		for range 2000 {
+			time.Sleep(time.Duration(rng.ExpFloat64() / 50 * float64(time.Second)))
+			req := simulated(outcrop.ClassDefault, "1", 50+rng.IntN(500), 20)
+			all.Go(func() {
+				if _, err := p.Invoke(t.Context(), req, discard{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := p.State().Engines[0].Prefill; got > 1.5*truth || got < truth/1.5 {
+			t.Errorf("prefill is taken to be %.0f tokens a second, it is %.0f", got, truth)
+		}
+	})
+}
+
 // reads reads one prompt after the other, so many tokens a second, and answers
 // after that.
 func reads(rate int) *engine {

@@ -39,8 +39,9 @@ type job struct {
 	ahead, fresh int           // uncached tokens of prompts before it, and its own
 	took         time.Duration // to the first token; 0 before it
 	number       int           // among the engine's jobs
+	alone        bool          // no other prompt was read until the first token
 	quiet        bool          // no prompt was being read at the last report,
-	loads        uint64        // when the engine had been given so many requests
+	loads        uint64        // when, or before it, the engine had been given so many requests
 	at           time.Duration // of the last report
 	tokens       int           // until then
 
@@ -118,6 +119,7 @@ func (d *local) first(id fair.ID, attempt int) bool {
 	now := d.now()
 	j.took = max(now-j.since, 1)
 	j.at, j.tokens, j.quiet = now, 1, false
+	j.alone = j.ahead == 0 && j.loads == j.engine.loads
 	e := j.engine
 	e.read(j)
 	// The scheduler must know of the token before it hears anything else, or

@@ -290,3 +290,13 @@ func TestAnEngineIsRatedAsItsKindUnlessItIsFarOff(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasMeasuredCountsUnlessItIsFarOff(t *testing.T) {
+	for _, c := range []struct{ measured, seen, want float64 }{
+		{100, 100, 100}, {100, 140, 100}, {100, 70, 100}, {100, 160, 160}, {100, 60, 60},
+	} {
+		if got := estimate.Against(c.measured, c.seen); got != c.want {
+			t.Errorf("measured %v, seen %v: %v, want %v", c.measured, c.seen, got, c.want)
+		}
+	}
+}

@@ -90,10 +90,12 @@ func (r *Rates) Prefill() float64 { return 1e3 * perPrompt / r.first.w[1] }
 // Decode returns how many steps a second the engine makes for one sequence.
 func (r *Rates) Decode() float64 { return 1e3 / max(r.gap.predict(batch(1, 0)), 1e-3) }
 
-// notable is by which factor an engine has to differ from those of its kind
-// before that counts. Estimates of engines that are alike differ by less: they
-// follow what each was given to do.
+// notable is by which factor a rate has to differ from what is known of other
+// sources before that counts: estimates scatter, and follow what an engine was
+// given to do, by less.
 const notable = 1.5
+
+func isNotable(a, b float64) bool { return a > notable*b || b > notable*a }
 
 // Among returns the rate to count with for an engine, given its own estimate
 // and those of all engines that are configured alike, its own included: their
@@ -107,10 +109,20 @@ func Among(own float64, alike []float64) float64 {
 		return own
 	}
 	median := (alike[(n-1)/2] + alike[n/2]) / 2
-	if own > notable*median || median > notable*own {
+	if isNotable(own, median) {
 		return own
 	}
 	return median
+}
+
+// Against returns the rate to count with for an engine of which it was
+// measured in quiet, given what is seen of it under load: what was measured,
+// unless it is far off.
+func Against(measured, seen float64) float64 {
+	if isNotable(measured, seen) {
+		return seen
+	}
+	return measured
 }
 
 // Samples returns how many times to first tokens, and gaps, were learned.

@@ -69,8 +69,7 @@ func pooled(card *outcrop.Card, e *config.Engine, built engine, number int) (p c
 	p.Capacity.Lane = number%lanes == lanes-1
 	p.Capacity.Optimized = outcrop.Latency(e.Latency) == outcrop.LatencyOptimized
 	p.Capacity.Priorities = e.Priorities
-	known := measured(&p.Capacity, &e.Capacity, e.MaxConcurrency)
-	if known {
+	if p.Measured = measured(&p.Capacity, &e.Capacity, e.MaxConcurrency); p.Measured {
 		speed, ok = lifecycle.SpeedOf(p.Capacity.PrefillRate, p.Capacity.DecodeRate, p.Capacity.MaxSeqs), true
 	}
 	if ok && e.Capacity.Output > 0 {
