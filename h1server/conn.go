@@ -20,17 +20,35 @@ import (
 // makes the buffer grow.
 const readSize = 4 << 10
 
-// buffers holds the memory of connections that read or write. A connection
-// that waits for its handler has none.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, readSize); return &b }}
-
-// maxKept is the largest buffer that goes back to the pool.
+// maxKept is the largest buffer of an answer that is used again.
 const maxKept = 64 << 10
 
-func giveBack(b *[]byte) {
-	if b != nil && cap(*b) <= maxKept {
+// The memory of connections that read, and of those that write. A connection
+// that waits for its handler has none. What an answer has made large must not
+// lie with a connection that waits for its next request, so the two are apart.
+var (
+	reading = buffers{most: readSize}
+	writing = buffers{most: maxKept}
+)
+
+// A buffers is a pool of buffers that have at most a size.
+type buffers struct {
+	pool sync.Pool
+	most int
+}
+
+func (s *buffers) lend() *[]byte {
+	if b, ok := s.pool.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, readSize)
+	return &b
+}
+
+func (s *buffers) giveBack(b *[]byte) {
+	if b != nil && cap(*b) <= s.most {
 		*b = (*b)[:0]
-		buffers.Put(b)
+		s.pool.Put(b)
 	}
 }
 
@@ -40,7 +58,6 @@ type conn struct {
 	server *Server
 	stream net.Conn
 	raw    syscall.RawConn
-	remote string
 	number int32 // with the watcher
 	cancel context.CancelFunc
 	idle   atomic.Bool // waits for a request, of which nothing has come
@@ -50,6 +67,7 @@ type conn struct {
 	watched    bool
 	handed     bool
 	head       head
+	blank      *http.Request // what is the same in every request
 	request    *http.Request
 	target     url.URL
 	left       int64 // of the body
@@ -57,12 +75,13 @@ type conn struct {
 	readArmed  time.Time // the deadline that is set
 	readDue    time.Time // the one that is wanted
 	writeArmed time.Time
+	writeDue   time.Time
 }
 
 func newConn(s *Server, stream net.Conn, raw syscall.RawConn) *conn {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{server: s, stream: stream, raw: raw, remote: stream.RemoteAddr().String(), cancel: cancel}
-	c.request = (&http.Request{}).WithContext(ctx)
+	c := &conn{server: s, stream: stream, raw: raw, cancel: cancel, request: new(http.Request)}
+	c.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: stream.RemoteAddr().String()}).WithContext(ctx)
 	c.head.header, c.response.header = http.Header{}, http.Header{}
 	c.response.c = c
 	return c
@@ -94,8 +113,8 @@ func (c *conn) end() {
 	if !c.handed {
 		_ = c.stream.Close()
 	}
-	giveBack(c.in)
-	giveBack(c.response.out)
+	reading.giveBack(c.in)
+	writing.giveBack(c.response.out)
 	c.in, c.response.out = nil, nil
 	c.server.left(c)
 }
@@ -134,7 +153,7 @@ func (c *conn) pending() []byte {
 // used takes n bytes off pending.
 func (c *conn) used(n int) {
 	if c.unread += n; c.in != nil && c.unread == len(*c.in) {
-		giveBack(c.in)
+		reading.giveBack(c.in)
 		c.in, c.unread = nil, 0
 	}
 }
@@ -142,13 +161,13 @@ func (c *conn) used(n int) {
 // more reads once, behind what is pending.
 func (c *conn) more() error {
 	if c.in == nil {
-		c.in, c.unread = buffers.Get().(*[]byte), 0
+		c.in, c.unread = reading.lend(), 0
 	}
 	b := *c.in
 	if len(b) == cap(b) {
 		grown := make([]byte, len(b)-c.unread, max(2*(len(b)-c.unread), readSize))
 		copy(grown, b[c.unread:])
-		giveBack(c.in)
+		reading.giveBack(c.in)
 		b, c.unread, c.in = grown, 0, &grown
 	}
 	n, err := c.read(b[len(b):cap(b)])
@@ -170,6 +189,18 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.stream.Read(p)
 }
 
+// write writes all of p, by the time that is wanted.
+func (c *conn) write(p []byte) error {
+	if !c.onTime(c.writeArmed, c.writeDue) {
+		c.writeArmed = c.writeDue
+		if err := c.stream.SetWriteDeadline(c.writeDue); err != nil {
+			return err
+		}
+	}
+	_, err := c.stream.Write(p)
+	return err
+}
+
 // onTime reports whether a deadline that is set will do for the one that is
 // wanted.
 func (c *conn) onTime(armed, due time.Time) bool {
@@ -188,20 +219,44 @@ func (c *conn) wait() bool {
 	if len(c.pending()) > 0 {
 		return true
 	}
+	if !c.armIdle(time.Now()) {
+		return false
+	}
+	// Whoever drains looks at idle and then wakes; so the deadline is set
+	// before, and draining looked at after.
 	c.idle.Store(true)
 	defer c.idle.Store(false)
 	if c.server.draining.Load() {
 		return false
 	}
-	now := time.Now()
-	if left := c.readArmed.Sub(now); left < c.server.IdleTimeout/2 || left > c.server.IdleTimeout {
-		c.readArmed = now.Add(c.server.IdleTimeout)
-		if c.stream.SetReadDeadline(c.readArmed) != nil {
-			return false
-		}
-	}
-	c.readDue = c.readArmed
 	return c.more() == nil
+}
+
+// armIdle sets the deadline for the first byte of a request. One who has yet
+// to send his first request gets no more time for that than for the rest of
+// its head.
+func (c *conn) armIdle(now time.Time) bool {
+	least := c.server.IdleTimeout
+	if !c.watched {
+		least = c.server.HeadTimeout
+	}
+	c.readDue = idleDeadline(c.readArmed, now, least)
+	if c.readDue.Equal(c.readArmed) {
+		return true
+	}
+	c.readArmed = c.readDue
+	return c.stream.SetReadDeadline(c.readDue) == nil
+}
+
+// idleDeadline returns armed if that is a deadline for waiting from now on, at
+// least for the time given and at most for a quarter more, or else one that
+// is. It moves once in a while, and not with each request.
+func idleDeadline(armed, now time.Time, least time.Duration) time.Time {
+	most := least + least/4
+	if left := armed.Sub(now); left >= least && left <= most {
+		return armed
+	}
+	return now.Add(most)
 }
 
 // A verdict says what is to be done with a connection.
@@ -248,11 +303,9 @@ func (c *conn) take(size int) verdict {
 		c.watched = true
 	}
 	h, r := &c.head, c.request
-	c.target = url.URL{Path: h.target}
+	*r, c.target = *c.blank, url.URL{Path: h.target}
 	r.Method, r.URL, r.RequestURI = h.method, &c.target, h.target
-	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-	r.Header, r.Host, r.ContentLength, r.RemoteAddr = h.header, h.host, h.length, c.remote
-	r.Body = http.NoBody
+	r.Header, r.Host, r.ContentLength, r.Body = h.header, h.host, h.length, http.NoBody
 	if h.length > 0 {
 		r.Body = (*body)(c)
 	}
@@ -264,7 +317,7 @@ func (c *conn) take(size int) verdict {
 // answer has the handler answer, and reports whether the connection can take
 // another request.
 func (c *conn) answer() (keep bool) {
-	c.readDue = time.Time{}
+	c.readDue, c.writeDue = time.Time{}, time.Time{}
 	c.response.reset()
 	defer func() {
 		fault := recover()
@@ -273,11 +326,15 @@ func (c *conn) answer() (keep bool) {
 		}
 		keep = false
 		if fault != http.ErrAbortHandler {
-			c.server.report("h1server: panic serving %s: %v\n%s", c.remote, fault, debug.Stack())
+			c.server.report("h1server: panic serving %s: %v\n%s", c.blank.RemoteAddr, fault, debug.Stack())
 		}
 	}()
 	c.server.Handler.ServeHTTP(&c.response, c.request)
-	return c.response.finish() && c.left == 0 && c.request.Context().Err() == nil
+	gone := c.blank.Context().Err() != nil
+	if gone && !c.response.began {
+		return false // there is no answer, and one who only closed his half must not see one
+	}
+	return c.response.finish() && c.left == 0 && !gone
 }
 
 // A body is the connection as the body of its request.
@@ -297,7 +354,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := c.read(p)
-	if c.left -= int64(n); n > 0 {
+	if c.left -= int64(n); n > 0 || err == nil {
 		return n, nil
 	}
 	if errors.Is(err, io.EOF) {

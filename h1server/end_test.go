@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +66,69 @@ func TestAHeadThatNeverEndsIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestASilentConnectionIsGivenUpLikeAHead(t *testing.T) {
+	open(t, echo, func(s *h1server.Server) { s.HeadTimeout = 20 * time.Millisecond }).call(t).gone(t)
+}
+
+func TestADeadlineIsOfItsRequestAlone(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		echo(w, r)
+		control := http.NewResponseController(w)
+		if err := control.Flush(); err != nil || r.RequestURI == "/hot/last" {
+			return
+		}
+		for _, set := range []func(time.Time) error{control.SetReadDeadline, control.SetWriteDeadline} {
+			if err := set(time.Unix(1, 0)); err != nil {
+				t.Error(err)
+			}
+		}
+	}, nil)
+	caller := h.call(t)
+	body := strings.Repeat("a", 10_000)
+	for _, path := range []string{"first", "last"} {
+		caller.say(t, ask(path, body))
+		if _, got := caller.hear(t); got != "/hot/"+path+body {
+			t.Errorf("%s: %d bytes", path, len(got))
+		}
+	}
+}
+
+func TestAWriteDeadlineHolds(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.SetWriteDeadline(time.Unix(1, 0))
+		if err := control.Flush(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("writing too late: %v", err)
+		}
+	}, nil)
+	caller := h.call(t)
+	caller.say(t, ask("a", ""))
+	caller.gone(t)
+}
+
+// One who has only closed his half could take an empty answer for a success.
+func TestNothingIsSaidToACallerWhoHasGone(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil)
+	caller := h.call(t)
+	caller.say(t, ask("a", ""))
+	if err := caller.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	caller.gone(t)
+}
+
+func TestReadingNothingEndsNothing(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		if n, err := r.Body.Read(nil); n != 0 || err != nil || r.Context().Err() != nil {
+			t.Errorf("%d, %v; the context: %v", n, err, r.Context().Err())
+		}
+		w.WriteHeader(http.StatusOK)
+	}, nil)
+	caller := h.call(t)
+	caller.say(t, "POST /hot/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+	caller.hear(t)
+}
+
 func TestAnIdleConnectionIsClosed(t *testing.T) {
 	h := open(t, echo, func(s *h1server.Server) { s.IdleTimeout = 20 * time.Millisecond })
 	caller := h.call(t)
@@ -116,7 +181,9 @@ func TestAConnectionEndsAfterWhatIsNotWhole(t *testing.T) {
 		h := open(t, handler, nil)
 		caller := h.call(t)
 		caller.say(t, ask("a", ask("b", "")))
-		caller.hear(t)
+		if r, _ := caller.hear(t); !r.Close {
+			t.Errorf("%s: the answer does not say that it is the last", name)
+		}
 		if b, _ := io.ReadAll(caller.in); len(b) > 0 {
 			t.Errorf("%s: and then %q", name, b)
 		}
@@ -214,4 +281,37 @@ func TestCloseCutsWhatShutdownWaitedForInVain(t *testing.T) {
 	}
 	<-ended
 	caller.gone(t)
+}
+
+func TestEveryShutdownReturns(t *testing.T) {
+	arrived, release, begun := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	h := open(t, func(w http.ResponseWriter, r *http.Request) { arrived <- struct{}{}; <-release },
+		func(s *h1server.Server) { s.Rest.RegisterOnShutdown(func() { begun <- struct{}{} }) })
+	h.call(t).say(t, ask("a", ""))
+	<-arrived
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	over := make(chan error)
+	for range 2 {
+		go func() { over <- h.Shutdown(ctx) }()
+		<-begun
+	}
+	close(release)
+	for range 2 {
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAServerThatWasShutDownDoesNotServe(t *testing.T) {
+	h := prepare(echo, nil)
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.serve(t, nil)
+	if c, err := net.Dial("tcp", h.addr); err == nil {
+		_, _ = io.Copy(io.Discard, c) // taken by the system before it was closed, perhaps
+		_ = c.Close()
+	}
 }

@@ -20,7 +20,7 @@ type response struct {
 	header  http.Header
 	began   bool
 	chunked bool
-	last    bool  // the connection ends with this answer
+	last    bool  // the connection ends with this answer, which says so
 	left    int64 // of the announced length
 	out     *[]byte
 	err     error
@@ -44,7 +44,7 @@ func (r *response) WriteHeader(status int) {
 	if !r.chunked {
 		r.left, r.err = strconv.ParseInt(r.header["Content-Length"][0], 10, 64)
 	}
-	r.last = r.last || r.c.server.draining.Load() || len(r.header["Connection"]) > 0 && r.header["Connection"][0] == "close"
+	r.last = r.c.left > 0 || r.c.server.draining.Load() || len(r.header["Connection"]) > 0 && r.header["Connection"][0] == "close"
 	b := r.lend()
 	*b = append(*b, "HTTP/1.1 "...)
 	*b = strconv.AppendInt(*b, int64(status), 10)
@@ -93,7 +93,7 @@ func oneLine(s string) string {
 
 func (r *response) lend() *[]byte {
 	if r.out == nil {
-		r.out = buffers.Get().(*[]byte)
+		r.out = writing.lend()
 	}
 	return r.out
 }
@@ -113,9 +113,20 @@ func (r *response) Write(p []byte) (int, error) {
 		r.err = errTooLong
 		return 0, r.err
 	}
-	b := r.lend()
-	*b = append(*b, p...)
+	r.put(p)
 	return len(p), r.overflow()
+}
+
+// put gathers p. What is large leaves as it is, behind what has gathered.
+func (r *response) put(p []byte) {
+	if len(p) < gathered {
+		b := r.lend()
+		*b = append(*b, p...)
+		return
+	}
+	if r.FlushError() == nil {
+		r.err = r.c.write(p)
+	}
 }
 
 // chunk gathers p as one chunk.
@@ -123,14 +134,15 @@ func (r *response) chunk(p []byte) error {
 	b := r.lend()
 	*b = strconv.AppendInt(*b, int64(len(p)), 16)
 	*b = append(*b, "\r\n"...)
-	*b = append(*b, p...)
+	r.put(p)
+	b = r.lend()
 	*b = append(*b, "\r\n"...)
 	return r.overflow()
 }
 
 func (r *response) overflow() error {
-	if len(*r.out) < gathered {
-		return nil
+	if r.err != nil || r.out == nil || len(*r.out) < gathered {
+		return r.err
 	}
 	return r.FlushError()
 }
@@ -139,9 +151,9 @@ func (r *response) overflow() error {
 func (r *response) FlushError() error {
 	r.WriteHeader(http.StatusOK)
 	if r.err == nil && r.out != nil {
-		_, r.err = r.c.stream.Write(*r.out)
+		r.err = r.c.write(*r.out)
 	}
-	giveBack(r.out)
+	writing.giveBack(r.out)
 	r.out = nil
 	return r.err
 }
@@ -169,9 +181,6 @@ func (r *response) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline bounds the writes; http.ResponseController calls it.
 func (r *response) SetWriteDeadline(t time.Time) error {
-	if r.c.onTime(r.c.writeArmed, t) {
-		return nil
-	}
-	r.c.writeArmed = t
-	return r.c.stream.SetWriteDeadline(t)
+	r.c.writeDue = t
+	return nil
 }

@@ -45,9 +45,10 @@ type Server struct {
 	// the same of a body.
 	MaxHead int
 	MaxBody int64
-	// HeadTimeout bounds how long a request head may take, from its first byte
-	// on. IdleTimeout bounds the wait for that byte; a connection may be closed
-	// after half of it. Both must be positive.
+	// HeadTimeout bounds how long a request head may take from its first byte
+	// on, and the wait for the first byte of all. IdleTimeout is how long a
+	// connection is kept between two requests. Both waits may last longer by a
+	// quarter. Both times must be positive.
 	HeadTimeout, IdleTimeout time.Duration
 
 	draining atomic.Bool
@@ -63,17 +64,30 @@ type Server struct {
 }
 
 // Serve takes connections from l until Shutdown or Close is called, and then
-// returns http.ErrServerClosed. It is called once.
+// returns http.ErrServerClosed, as it does if that was done before. It is
+// called once.
 func (s *Server) Serve(l net.Listener) error {
-	s.mu.Lock()
-	s.listener, s.rest, s.conns = l, newHandover(l.Addr()), map[*conn]struct{}{}
-	s.mu.Unlock()
+	if !s.open(l) {
+		_ = l.Close()
+		return http.ErrServerClosed
+	}
 	over := make(chan error, 1)
 	go func() { over <- s.Rest.Serve(s.rest) }()
 	err := s.accept(l)
 	s.rest.end()
 	<-over // it ends with its listener
 	return err
+}
+
+// open prepares for connections from l, and reports whether there may be any.
+func (s *Server) open(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.listener, s.rest, s.conns = l, newHandover(l.Addr()), map[*conn]struct{}{}
+	return true
 }
 
 func (s *Server) accept(l net.Listener) error {
@@ -101,11 +115,7 @@ func (s *Server) accept(l net.Listener) error {
 // begin has c served: by the loop if the system can tell of its end.
 func (s *Server) begin(c net.Conn) {
 	raw := rawConn(c)
-	if raw == nil {
-		s.rest.give(c)
-		return
-	}
-	if s.watching.Do(s.watcher.start); !s.watcher.runs() {
+	if raw == nil || !s.watches() {
 		s.rest.give(c)
 		return
 	}
@@ -118,6 +128,17 @@ func (s *Server) begin(c net.Conn) {
 	}
 	s.conns[own] = struct{}{}
 	go own.serve()
+}
+
+// watches reports whether the watcher runs, having started it before the first
+// connection. Nothing starts that Close would not see.
+func (s *Server) watches() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.draining.Load() {
+		s.watching.Do(s.watcher.start)
+	}
+	return s.watcher.runs()
 }
 
 // rawConn returns the descriptor of c, or nil if it has none of its own, as a
@@ -174,12 +195,14 @@ func (s *Server) drain() <-chan struct{} {
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}
-	empty := make(chan struct{})
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	empty := s.empty // of every Shutdown that waits
 	if len(s.conns) == 0 {
 		close(empty)
-		return empty
+		s.empty = nil
 	}
-	s.empty = empty
 	for c := range s.conns {
 		c.wake()
 	}

@@ -2,13 +2,13 @@ package h1server_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -39,6 +39,13 @@ type house struct {
 // open starts a server with the handler; change may alter it before.
 func open(t *testing.T, handler http.HandlerFunc, change func(*h1server.Server)) *house {
 	t.Helper()
+	h := prepare(handler, change)
+	h.serve(t, func(c *net.TCPConn) net.Conn { return c })
+	return h
+}
+
+// prepare makes a server that does not run yet.
+func prepare(handler http.HandlerFunc, change func(*h1server.Server)) *house {
 	rest := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "rest") })
 	h := &house{over: make(chan error, 1), Server: &h1server.Server{
 		Takes: takes, Handler: handler, MaxHead: 4 << 10, MaxBody: 1 << 20, HeadTimeout: time.Minute, IdleTimeout: time.Minute,
@@ -47,19 +54,39 @@ func open(t *testing.T, handler http.HandlerFunc, change func(*h1server.Server))
 	if change != nil {
 		change(h.Server)
 	}
+	return h
+}
+
+// serve runs the server until the test ends, or before; wrap sees each of its
+// connections first.
+func (h *house) serve(t *testing.T, wrap func(*net.TCPConn) net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.addr = l.Addr().String()
-	go func() { h.over <- h.Serve(l) }()
+	go func() { h.over <- h.Serve(wrapping{l, wrap}) }()
 	t.Cleanup(func() {
 		_ = h.Close()
 		if err := <-h.over; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve returned %v", err)
 		}
 	})
-	return h
+}
+
+// A wrapping listener wraps its connections.
+type wrapping struct {
+	net.Listener
+	wrap func(*net.TCPConn) net.Conn
+}
+
+func (w wrapping) Accept() (net.Conn, error) {
+	c, err := w.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return w.wrap(c.(*net.TCPConn)), nil
 }
 
 // A caller is a connection to a house.
@@ -107,7 +134,7 @@ func (c *caller) hear(t *testing.T) (*http.Response, string) {
 // before.
 func (c *caller) gone(t *testing.T) {
 	t.Helper()
-	if b, err := io.ReadAll(c.in); len(b) > 0 || errors.Is(err, context.DeadlineExceeded) {
+	if b, err := io.ReadAll(c.in); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%q came, and then %v", b, err)
 	}
 }
@@ -265,6 +292,50 @@ func TestAnAnswerIsRenderedAsItWasGiven(t *testing.T) {
 	}
 	if _, err := time.Parse(http.TimeFormat, strings.TrimSpace(date)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever the sizes of the writes, gathered or not, the answer is the same.
+func TestAnAnswerIsWhatWasWritten(t *testing.T) {
+	parts := []string{"a", strings.Repeat("b", 40_000), "", "c", strings.Repeat("d", 32<<10), strings.Repeat("e", 200_000), "f"}
+	whole := strings.Join(parts, "")
+	for _, length := range []string{"", fmt.Sprint(len(whole))} {
+		h := open(t, func(w http.ResponseWriter, r *http.Request) {
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
+			for _, part := range parts {
+				if n, err := io.WriteString(w, part); n != len(part) || err != nil {
+					t.Errorf("wrote %d of %d, %v", n, len(part), err)
+				}
+			}
+		}, nil)
+		caller := h.call(t)
+		for range 2 {
+			caller.say(t, ask("a", ""))
+			if _, body := caller.hear(t); body != whole {
+				t.Errorf("length %q: %d bytes came, not %d", length, len(body), len(whole))
+			}
+		}
+	}
+}
+
+// What one request left behind is not seen by the next.
+func TestARequestKnowsNothingOfTheLast(t *testing.T) {
+	h := open(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		_, _ = io.WriteString(w, r.Form.Encode()+r.PathValue("name")+r.Pattern)
+		r.SetPathValue("name", "value")
+		r.Pattern = "pattern"
+		r.Header.Set("Content-Type", "changed")
+		r.URL.RawQuery = "c=3"
+	}, nil)
+	caller := h.call(t)
+	for _, form := range []string{"a=1", "b=2"} {
+		caller.say(t, fmt.Sprintf("POST /hot/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form))
+		if _, body := caller.hear(t); body != form {
+			t.Errorf("got %q, want %q", body, form)
+		}
 	}
 }
 

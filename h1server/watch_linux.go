@@ -92,7 +92,11 @@ func (w *watcher) add(c *conn) bool {
 	c.number = w.next
 	w.seen[c.number] = c
 	w.mu.Unlock()
-	return w.control(c, syscall.EPOLL_CTL_ADD)
+	if w.control(c, syscall.EPOLL_CTL_ADD) {
+		return true
+	}
+	w.forget(c)
+	return false
 }
 
 // forget is for a connection that is about to be closed: the kernel then takes
