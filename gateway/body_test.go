@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,6 +102,41 @@ func TestABodyThatIsCutShortIsNotServed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestACallerWhoHasGoneBeforeHisBodyWasReadIsNoFault sends all of a request,
+// and hangs up at once: when he is noticed is left to chance.
+func TestACallerWhoHasGoneBeforeHisBodyWasReadIsNoFault(t *testing.T) {
+	h := start(t, fast)
+	const many = 20
+	for range many {
+		c, err := net.Dial("tcp", h.addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, request("POST", conversePath, "", strings.Repeat("a", 100_000))); err != nil {
+			t.Error(err)
+		}
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Error(err)
+		}
+		if b, _ := io.ReadAll(c); strings.HasPrefix(string(b), "HTTP/1.1 2") || strings.HasPrefix(string(b), "HTTP/1.1 5") {
+			t.Errorf("he was told %q", b)
+		}
+		_ = c.Close()
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	lines := h.log.lines(t, "invocation")
+	for _, line := range lines {
+		if line["status"] != 499.0 && line["status"] != 400.0 {
+			t.Errorf("recorded %v", line)
+		}
+	}
+	if len(lines) != many {
+		t.Errorf("%d lines of log", len(lines))
+	}
 }
 
 func TestABodyThatComesTooSlowlyIsRefused(t *testing.T) {

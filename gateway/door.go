@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -129,6 +131,11 @@ func (d *door) bound(v *visit) {
 // refuse answers with err before any API has seen the request. What the body
 // still holds is not read: the connection is closed instead.
 func (d *door) refuse(v *visit, err error) {
+	if errors.Is(err, context.Canceled) { // the caller has gone, and there is nobody to answer
+		v.hangUp()
+		d.record(v, runtimeapi.StatusClientGone, &outcrop.Error{Code: meter.CodeClientGone})
+		return
+	}
 	e := runtimeapi.AsError(err)
 	status := runtimeapi.StatusOf(e)
 	leaves := status == http.StatusBadRequest || status >= http.StatusInternalServerError
@@ -139,6 +146,11 @@ func (d *door) refuse(v *visit, err error) {
 	if leaves {
 		v.linger()
 	}
+	d.record(v, status, e)
+}
+
+// record records a request that no API has seen.
+func (d *door) record(v *visit, status int, e *outcrop.Error) {
 	operation, modelID, _ := runtimeapi.ParsePath(v.path)
 	d.book.Record(&meter.Entry{Time: v.received, RequestID: v.id, Operation: operation, AskedModel: shortened(modelID),
 		Remote: v.r.RemoteAddr, Status: status, Code: e.Code, Cause: e.Cause, Duration: time.Since(v.received)})

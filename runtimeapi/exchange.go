@@ -133,8 +133,8 @@ func (x *exchange) explain(err error, entry *meter.Entry) {
 	x.api.options.Explain.Add(&r)
 }
 
-// statusClientGone is what logs show for a caller that hung up.
-const statusClientGone = 499
+// StatusClientGone is what logs show for a caller that hung up.
+const StatusClientGone = 499
 
 func (x *exchange) fail(ctx context.Context, err error, entry *meter.Entry) {
 	e := *AsError(err)
@@ -144,7 +144,7 @@ func (x *exchange) fail(ctx context.Context, err error, entry *meter.Entry) {
 		x.tell(&e)
 	}
 	if ctx.Err() != nil || x.wire.broken {
-		entry.Code, x.status = meter.CodeClientGone, statusClientGone
+		entry.Code, x.status = meter.CodeClientGone, StatusClientGone
 	}
 }
 
