@@ -127,6 +127,9 @@ type Receipt struct {
 	Estimated bool
 	// Limit is the first limit that the request met; nil if it met none.
 	Limit *Limit
+	// Tries is the first of the request's tries in the scheduler; nil if it had
+	// at most one, did not wait for it, and it did not fail.
+	Tries *Try
 }
 
 // An Estimate is what a request is expected to use, in tokens, before it runs.

@@ -32,17 +32,13 @@ func (discard) Send(outcrop.Event) error { return nil }
 // BenchmarkUnloaded is what the scheduler adds to a request that needs not
 // wait.
 func BenchmarkUnloaded(b *testing.B) {
-	for name, record := range map[string]func(capacity.Record){"plain": nil, "recorded": func(capacity.Record) {}} {
-		b.Run(name, func(b *testing.B) {
-			p := pool(b, capacity.Config{Record: record}, small(64), atOnce)
-			req := request(outcrop.ClassDefault, "111122223333", 100, 8)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.Invoke(b.Context(), req, discard{}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	p := pool(b, capacity.Config{}, small(64), atOnce)
+	req := request(outcrop.ClassDefault, "111122223333", 100, 8)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Invoke(b.Context(), req, discard{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -34,10 +34,6 @@ type Config struct {
 	// is called once for each request, must not block, and is called
 	// concurrently.
 	Terms func(*outcrop.Request) Terms
-	// Record, if set, is told what became of each request, when Invoke is
-	// about to return. It must not block and is called concurrently. It gets a
-	// copy that it may keep.
-	Record func(Record)
 	// ScrapeEvery is the time between two scrapes of an engine's metrics, which
 	// is also what one may take at most; 0 means a second.
 	ScrapeEvery time.Duration

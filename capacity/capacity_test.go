@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,8 +68,7 @@ func TestWaitsAreRefusedWithALimitAndAnHonestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fair.Default()
 		c.Bound[outcrop.ClassDefault] = 3 * time.Second
-		var records book
-		p := pool(t, capacity.Config{Model: "m.x-v1:0", Scheduler: c, Record: records.add},
+		p := pool(t, capacity.Config{Model: "m.x-v1:0", Scheduler: c},
 			small(1), answers(time.Minute, 0, 1))
 		go p.Invoke(t.Context(), request(outcrop.ClassDefault, "1", 100, 1), new(counter))
 		synctest.Wait()
@@ -88,9 +88,12 @@ func TestWaitsAreRefusedWithALimitAndAnHonestTime(t *testing.T) {
 		if r.Queued != 3*time.Second || r.Attempts != 0 {
 			t.Errorf("receipt is %+v", r)
 		}
-		got := records.at(0)
-		if got.Bound != fair.BoundWait || got.Wait == nil || len(got.Wait.Gates) != 1 || got.Wait.Gates[0].Gate != fair.GateSeqs || got.Code != outcrop.CodeThrottling {
-			t.Errorf("record is %+v", got)
+		got := tries(r)
+		if len(got) != 1 || got[0].Engine != "" || got[0].Queued != 3*time.Second || got[0].Code != outcrop.CodeThrottling || got[0].Held == nil {
+			t.Fatalf("tries are %+v", got)
+		}
+		if held := got[0].Held; held.Class != outcrop.ClassDefault || held.Ahead <= 0 || !slices.Equal(held.Gates, []outcrop.Gate{{Engine: "a", Gate: "sequences"}}) {
+			t.Errorf("held by %+v", held)
 		}
 		time.Sleep(2 * time.Minute)
 		empty(t, p)
@@ -123,9 +126,8 @@ func TestAFullQueueAndAPromptTooLargeAreRefusedAtOnce(t *testing.T) {
 
 func TestAnUnavailableEngineCostsATryAndRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var records book
 		down, up := fails(unavailable(), 0), answers(0, 0, 3)
-		p := pool(t, capacity.Config{Record: records.add}, small(8), down, up)
+		p := pool(t, capacity.Config{}, small(8), down, up)
 		invoke := func() (outcrop.Receipt, error) {
 			var c counter
 			r, err := p.Invoke(t.Context(), request(outcrop.ClassDefault, "1", 100, 3), &c)
@@ -138,8 +140,8 @@ func TestAnUnavailableEngineCostsATryAndRests(t *testing.T) {
 		if err != nil || r.Attempts != 2 || r.Engine != "fake" {
 			t.Fatalf("receipt %+v, error %v", r, err)
 		}
-		if tries := records.at(0).Tries; len(tries) != 2 || tries[0].Engine != "a" || tries[0].Code != outcrop.CodeUnavailable || tries[1].Code != "" {
-			t.Errorf("tries are %+v", tries)
+		if got := tries(r); len(got) != 2 || got[0].Engine != "a" || got[0].Code != outcrop.CodeUnavailable || got[1].Engine != "b" || got[1].Code != "" || got[1].Held != nil {
+			t.Errorf("tries are %+v", got)
 		}
 		if s := p.State().Engines[0]; s.Condition != estimate.Resting || s.RestsFor != time.Second || !s.Load.Draining {
 			t.Errorf("engine is %+v", s)
@@ -279,8 +281,7 @@ func TestAnEngineThatPanicsHoldsNothing(t *testing.T) {
 
 func TestAPromptGivesWayToAHigherClassAndIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var records book
-		p := pool(t, capacity.Config{Record: records.add},
+		p := pool(t, capacity.Config{},
 			small(8), answers(5*time.Second, 10*time.Millisecond, 40))
 		var low, high counter
 		done := make(chan outcrop.Receipt, 1)
@@ -302,8 +303,13 @@ func TestAPromptGivesWayToAHigherClassAndIsReadAgain(t *testing.T) {
 		if r.Attempts != 2 || r.Queued <= 0 || p.State().Classes[outcrop.ClassDefault].Counts.Resumed != 1 {
 			t.Errorf("receipt is %+v", r)
 		}
-		if tries := records.at(1).Tries; len(tries) != 2 || !tries[0].TakenBack || tries[1].TakenBack {
-			t.Errorf("tries are %+v", tries)
+		got := tries(r)
+		if len(got) != 2 || !got[0].TakenBack || got[0].Ran != 100*time.Millisecond || got[0].Held != nil || got[0].Code != "" {
+			t.Fatalf("tries are %+v", got)
+		}
+		again := got[1]
+		if again.TakenBack || again.Queued != r.Queued || again.Held == nil || again.Ran <= 5*time.Second || !slices.Equal(again.Held.Gates, []outcrop.Gate{{Engine: "a", Gate: "reading"}}) {
+			t.Errorf("the second try is %+v, held by %+v", again, again.Held)
 		}
 		empty(t, p)
 	})
@@ -453,13 +459,11 @@ func TestTermsDecideAboutWaitAndOrder(t *testing.T) {
 
 func TestRequestsOfAUnitAreATenantOfTheirOwn(t *testing.T) {
 	var got []string
-	p := pool(t, capacity.Config{Record: func(r capacity.Record) { got = append(got, r.Tenant) }}, small(8), answers(0, 0, 1))
+	p := pool(t, capacity.Config{}, small(8), answers(0, 0, 1))
 	for _, class := range []outcrop.Class{outcrop.ClassProvisioned, outcrop.ClassDefault} {
 		req := request(class, "111122223333", 10, 1)
 		req.Unit = "arn:unit"
-		if _, err := p.Invoke(t.Context(), req, new(counter)); err != nil {
-			t.Fatal(err)
-		}
+		got = append(got, p.Counted(req).Tenant)
 	}
 	if fmt.Sprint(got) != "[arn:unit 111122223333]" {
 		t.Errorf("tenants are %v", got)
@@ -545,8 +549,7 @@ func TestEventsCostNoAllocations(t *testing.T) {
 }
 
 func TestPromptsThatNobodyCountedAreMeasured(t *testing.T) {
-	var records book
-	p := pool(t, capacity.Config{Record: records.add}, capacity.Unknown(0), answers(0, 0, 1))
+	p := pool(t, capacity.Config{}, capacity.Unknown(0), answers(0, 0, 1))
 	text := func(n int) outcrop.Block {
 		return outcrop.Block{Kind: outcrop.BlockText, Text: outcrop.Text(strings.Repeat("a", n))}
 	}
@@ -559,29 +562,26 @@ func TestPromptsThatNobodyCountedAreMeasured(t *testing.T) {
 	native := request(outcrop.ClassDefault, "1", 0, 0)
 	native.Conversation, native.Native = nil, &outcrop.Native{Body: make([]byte, 800)}
 	for i, want := range []int{400, 200} {
-		if _, err := p.Invoke(t.Context(), []*outcrop.Request{req, native}[i], new(counter)); err != nil {
-			t.Fatal(err)
-		}
-		if r := records.at(i); r.Prompt != want || r.Output <= 0 {
-			t.Errorf("record is %+v, want a prompt of %d", r, want)
+		if r := p.Counted([]*outcrop.Request{req, native}[i]); r.Prompt != want || r.Output <= 0 {
+			t.Errorf("counted with %+v, want a prompt of %d", r, want)
 		}
 	}
 }
 
 func TestWhatAnEngineCachesIsExpectedOfTheNextTurn(t *testing.T) {
-	var records book
 	cached := 800
 	e := &engine{run: func(_ context.Context, _ *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
 		return outcrop.Receipt{Usage: outcrop.Usage{Input: 200, CacheRead: cached, Output: 1}}, out.Send(outcrop.Event{Kind: outcrop.EventStart})
 	}}
-	p := pool(t, capacity.Config{Record: records.add}, small(8), e)
+	p := pool(t, capacity.Config{}, small(8), e)
 	for i, want := range []int{0, 800, 300} {
 		cached = []int{800, 300, 0}[i]
-		if _, err := p.Invoke(t.Context(), request(outcrop.ClassDefault, "1", 1000, 1), new(counter)); err != nil {
-			t.Fatal(err)
-		}
-		if got := records.at(i).Cached; got != want {
+		req := request(outcrop.ClassDefault, "1", 1000, 1)
+		if got := p.Counted(req).Cached; got != want {
 			t.Errorf("turn %d: %d expected, want %d", i, got, want)
+		}
+		if _, err := p.Invoke(t.Context(), req, new(counter)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for i := range 10_000 { // the memory is bounded

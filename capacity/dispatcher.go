@@ -40,7 +40,6 @@ type order struct {
 	deadline time.Time
 	// streams tells that tokens are seen as they come.
 	streams bool
-	explain bool // tell the ticket why the request waits
 }
 
 // An end is how an attempt ended.
@@ -59,6 +58,7 @@ type fate struct {
 	queued  time.Duration // with all but waiting: in the queue so far
 	refusal fair.Action   // with refused
 	later   bool          // with refused for size: there is an engine for it, which does not stand
+	held    *outcrop.Hold // with all but waiting: why it had to wait before this; nil if it had not
 }
 
 type fateKind uint8
@@ -79,7 +79,7 @@ var errTakenBack = errors.New("capacity: the attempt was taken back")
 type ticket struct {
 	mu   sync.Mutex
 	fate fate
-	why  *Wait
+	held *outcrop.Hold // why it waits since the last fate that was not to wait
 	// stop ends the attempt that runs; nil if none does.
 	stop context.CancelCauseFunc
 	wake chan struct{} // has room for one
@@ -91,6 +91,9 @@ func (t *ticket) tell(f fate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fate = f
+	if f.kind != waiting {
+		t.fate.held, t.held = t.held, nil
+	}
 	if t.stop != nil {
 		t.stop(errTakenBack)
 		t.stop = nil
@@ -104,11 +107,18 @@ func (t *ticket) tell(f fate) {
 	}
 }
 
-// explain is for the dispatcher.
-func (t *ticket) explain(w Wait) {
+// explain is for the dispatcher: it says why the request has to wait.
+func (t *ticket) explain(h *outcrop.Hold) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.why = &w
+	t.held = h
+}
+
+// unheard returns why the request waits, of one that is waited for no more.
+func (t *ticket) unheard() *outcrop.Hold {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held
 }
 
 // await tells the fate as soon as it is not to wait, and the error of ctx if

@@ -120,7 +120,7 @@ func TestNothingIsLostUnderStress(t *testing.T) {
 			return answers(time.Duration(roll(3))*time.Millisecond, time.Duration(roll(300))*time.Microsecond, 20).run(ctx, req, out)
 		}}
 	}
-	p := pool(t, capacity.Config{Scheduler: c, Record: func(capacity.Record) {}}, small(3), flaky(1), flaky(2))
+	p := pool(t, capacity.Config{Scheduler: c}, small(3), flaky(1), flaky(2))
 	rounds := 80
 	if testing.Short() {
 		rounds = 30

@@ -1,6 +1,9 @@
 package capacity
 
-import "github.com/outcrop/outcrop"
+import (
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/fair"
+)
 
 // Held is how many requests the dispatcher knows, and how many its engines do.
 func (p *Pool) Held() int {
@@ -36,3 +39,6 @@ func (p *Pool) Served(c outcrop.Class, tenant string) float64 {
 	served, _ := d.pool.Served(c, tenant)
 	return served
 }
+
+// Counted is what the scheduler would count with if req came now.
+func (p *Pool) Counted(req *outcrop.Request) fair.Request { return p.order(req, 0).Request }

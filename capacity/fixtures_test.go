@@ -2,7 +2,6 @@ package capacity_test
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -170,20 +169,10 @@ func (c *counter) Send(e outcrop.Event) error {
 	return nil
 }
 
-// A book keeps records.
-type book struct {
-	mu   sync.Mutex
-	list []capacity.Record
-}
-
-func (b *book) add(r capacity.Record) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.list = append(b.list, r)
-}
-
-func (b *book) at(i int) capacity.Record {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.list[i]
+// tries are those of the receipt.
+func tries(r outcrop.Receipt) (all []outcrop.Try) {
+	for t := r.Tries; t != nil; t = t.Next {
+		all = append(all, *t)
+	}
+	return all
 }

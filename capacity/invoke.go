@@ -30,7 +30,7 @@ func (p *Pool) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Sin
 	}
 	defer v.leave()
 	err = v.run(ctx)
-	v.end(err)
+	v.end()
 	return v.receipt, err
 }
 
@@ -54,12 +54,10 @@ func (p *Pool) begin(ctx context.Context, req *outcrop.Request, out outcrop.Sink
 	return v, nil
 }
 
-// end notes that the dispatcher has forgotten the request, and how it ended.
-func (v *invocation) end(err error) {
+// end notes that the dispatcher has forgotten the request.
+func (v *invocation) end() {
 	v.settled = true
-	if v.pool.config.Record != nil {
-		v.pool.config.Record(v.record(err))
-	}
+	v.receipt.Tries = v.tries.first
 }
 
 // free gives v back. The dispatcher has forgotten it, so that nothing more is
@@ -83,7 +81,7 @@ type invocation struct {
 	receipt outcrop.Receipt
 	failure error // of the last attempt
 	final   fate  // the latest
-	tries   []Try
+	tries   tries
 	settled bool // the dispatcher has forgotten the request
 
 	attempts int
@@ -105,12 +103,15 @@ func (v *invocation) run(ctx context.Context) error {
 		if err := v.ticket.await(ctx, &v.final); err != nil {
 			v.pool.queue.abort(v.id, v.sink.tokens)
 			v.receipt.Queued += time.Since(v.waits)
+			v.left(v.ticket.unheard(), err)
 			return err
 		}
 		v.receipt.Queued = v.final.queued
 		switch v.final.kind {
 		case refused:
-			return v.pool.refusal(v, v.final)
+			err := v.pool.refusal(v, v.final)
+			v.left(v.final.held, err)
+			return err
 		case lost:
 			return v.lost()
 		}

@@ -95,17 +95,14 @@ func (d *local) fitting(r *fair.Request) int {
 	return min(r.Output, most-r.Prompt)
 }
 
-// waiting notes that j has to wait, and why if that is asked.
+// waiting notes that j has to wait, and tells it why.
 func (d *local) waiting(j *job) {
 	if d.jobs[j.ID] == nil || j.engine != nil {
 		return
 	}
 	d.waits[j.Class] = j.ID
-	if !j.explain {
-		return
-	}
 	if x, ok := d.pool.Explain(j.ID); ok {
-		j.ticket.explain(d.wait(x))
+		j.ticket.explain(d.hold(&x))
 	}
 }
 
@@ -268,6 +265,7 @@ func (d *local) forget(j *job) {
 // do carries out what the scheduler wants.
 func (d *local) do(now time.Duration, actions []fair.Action) {
 	d.out = actions
+	returned := false
 	for _, a := range actions {
 		j := d.jobs[a.ID]
 		if j == nil {
@@ -279,6 +277,7 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 		case fair.AbortAndResume, fair.Requeue:
 			j.engine.unload(j)
 			d.again(now, j)
+			returned = true
 		case fair.Refuse:
 			delete(d.jobs, j.ID)
 			d.refuse(now, j, a)
@@ -287,13 +286,26 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 			j.ticket.tell(fate{kind: lost, queued: j.queued})
 		}
 	}
+	if returned {
+		d.returned(actions)
+	}
+}
+
+// returned tells those that came back from their engines, and did not get
+// another at once, why they wait.
+func (d *local) returned(actions []fair.Action) {
+	for _, a := range actions {
+		j := d.jobs[a.ID]
+		if j != nil && (a.Kind == fair.AbortAndResume || a.Kind == fair.Requeue) {
+			d.waiting(j)
+		}
+	}
 }
 
 // again lets j wait for another attempt.
 func (d *local) again(now time.Duration, j *job) {
 	j.since = now
 	if !d.closed {
-		d.waits[j.Class] = j.ID
 		j.ticket.tell(fate{kind: waiting})
 		return
 	}

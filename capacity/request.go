@@ -36,7 +36,7 @@ func (p *Pool) order(req *outcrop.Request, id fair.ID) order {
 		MaxWait: max(terms.MaxWait, 0), Prefix: prefix(req), Optimized: req.Latency == outcrop.LatencyOptimized,
 	}
 	r.Cached = max(p.caches.expect(r.Prefix), req.Estimate.Cached, 0)
-	return order{Request: r, deadline: terms.Deadline, streams: req.Streaming, explain: p.config.Record != nil}
+	return order{Request: r, deadline: terms.Deadline, streams: req.Streaming}
 }
 
 // tenant is whose counter is charged: the provisioned throughput within it,

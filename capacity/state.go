@@ -83,16 +83,16 @@ func (p *Pool) State() State {
 	return s
 }
 
-// wait gives the engines of x their names.
-func (d *local) wait(x fair.Explanation) Wait {
-	w := Wait{Held: x.Held, Ahead: x.Ahead, Gates: make([]Gate, len(x.Gates))}
+// hold is x in the words of the dictionary.
+func (d *local) hold(x *fair.Explanation) *outcrop.Hold {
+	h := &outcrop.Hold{Class: x.Held, Ahead: int64(x.Ahead), Gates: make([]outcrop.Gate, len(x.Gates))}
 	for i, g := range x.Gates {
-		w.Gates[i].Gate = g.Gate
+		h.Gates[i].Gate = g.Gate.String()
 		if e := d.engine(g.Engine); e != nil {
-			w.Gates[i].Engine = e.Name
+			h.Gates[i].Engine = e.Name
 		}
 	}
-	return w
+	return h
 }
 
 func (d *local) state() State {

@@ -18,8 +18,10 @@ const (
 // A Config bounds what a Book keeps.
 type Config struct {
 	// Keep is how many ordinary records are kept, and how many special ones:
-	// of requests that failed, were refused, waited for a limit, spilled, or
-	// were slow. A record takes about 300 bytes. 0 means DefaultKeep.
+	// of requests that failed, were refused, waited for a limit, spilled,
+	// needed another try, or were slow. A record takes about 300 bytes, and at
+	// most 4 KB more with all that it can have: a message, limits, and tries
+	// with what held them. 0 means DefaultKeep.
 	Keep int
 	// Sample keeps one in so many ordinary records; 0 and 1 keep all. Special
 	// ones are always kept.
@@ -80,7 +82,7 @@ func (r *Record) special(slow time.Duration) bool {
 	if first == 0 {
 		first = r.Duration
 	}
-	return r.Status >= 400 || r.Served.Spilled || len(r.Limits) > 0 || first >= slow
+	return r.Status >= 400 || r.Served.Spilled || len(r.Limits) > 0 || r.Attempts > 1 || first >= slow
 }
 
 // Find returns the record of the request with the id; ok is false if there is
@@ -169,6 +171,7 @@ type entry struct {
 // more is what only few records have.
 type more struct {
 	limits     []Limit
+	tries      []Try
 	message    string
 	retryAfter time.Duration
 	code       outcrop.Code
@@ -207,8 +210,8 @@ func pack(r *Record) entry {
 		tier: index(tiers[:], r.Served.Tier), latency: index(latencies[:], r.Served.Latency), class: index(classes[:], r.Served.Class),
 		spilled: r.Served.Spilled, simulated: r.Served.Simulated, estimated: r.Estimated,
 	}
-	if len(r.Limits) > 0 || r.Message != "" || r.Code != "" {
-		e.more = &more{limits: r.Limits[:min(len(r.Limits), maxLimits)], retryAfter: r.RetryAfter, code: r.Code,
+	if len(r.Limits) > 0 || len(r.Tries) > 0 || r.Message != "" || r.Code != "" {
+		e.more = &more{limits: r.Limits[:min(len(r.Limits), maxLimits)], tries: r.Tries[:min(len(r.Tries), maxTries)], retryAfter: r.RetryAfter, code: r.Code,
 			message: strings.Clone(r.Message[:min(len(r.Message), maxMessage)])}
 	}
 	return e
@@ -225,7 +228,7 @@ func (e *entry) unpack() Record {
 		Estimated: e.estimated, Stop: stops[e.stop], Status: int(e.status),
 	}
 	if e.more != nil {
-		r.Limits, r.Message, r.RetryAfter, r.Code = e.more.limits, e.more.message, e.more.retryAfter, e.more.code
+		r.Limits, r.Tries, r.Message, r.RetryAfter, r.Code = e.more.limits, e.more.tries, e.more.message, e.more.retryAfter, e.more.code
 	}
 	return r
 }

@@ -46,6 +46,12 @@ func dayLimit() *outcrop.Limit {
 	return &outcrop.Limit{Name: "tokens-per-day", Account: account, Model: haiku, Level: 2_000_000, Max: 2_000_000, Need: 315, Percent: 100, Wait: -1}
 }
 
+// overslept is the receipt of one that waited too long in the queue.
+func overslept() outcrop.Receipt {
+	return outcrop.Receipt{Scheduled: true, Class: outcrop.ClassDefault, Queued: 3100 * time.Millisecond, Limit: &outcrop.Limit{Name: "scheduler-wait",
+		Account: account, Model: haiku, Level: 24, Max: 20, Percent: 120, Wait: 4 * time.Second, Waited: 3100 * time.Millisecond}}
+}
+
 // cases are one record of each kind, by name.
 func cases() map[string]explain.Record {
 	throttled := &outcrop.Error{Code: outcrop.CodeThrottling, Message: "Too many tokens, please wait before trying again.", RetryAfter: 1900 * time.Millisecond}
@@ -95,8 +101,7 @@ func cases() map[string]explain.Record {
 		return none(r, l)
 	})
 	add("refused by the scheduler", func(req *outcrop.Request, r *outcrop.Receipt) error {
-		*r = outcrop.Receipt{Scheduled: true, Class: outcrop.ClassDefault, Queued: 3100 * time.Millisecond, Limit: &outcrop.Limit{Name: "scheduler-wait",
-			Account: account, Model: haiku, Level: 24, Max: 20, Percent: 120, Wait: 4 * time.Second, Waited: 3100 * time.Millisecond}}
+		*r = overslept()
 		return throttled
 	})
 	add("failed", func(_ *outcrop.Request, r *outcrop.Receipt) error {
@@ -107,6 +112,37 @@ func cases() map[string]explain.Record {
 		*r = outcrop.Receipt{}
 		return errors.New("a secret")
 	})
+	down := &outcrop.Error{Code: outcrop.CodeUnavailable, Message: "The engine does not answer."}
+	add("served at the second try", func(_ *outcrop.Request, r *outcrop.Receipt) error {
+		r.Attempts, r.Queued = 2, 300*time.Millisecond
+		r.Tries = &outcrop.Try{Engine: "vllm-1", Ran: 12 * time.Millisecond, Code: down.Code, Next: &outcrop.Try{
+			Engine: "vllm-0", Queued: 300 * time.Millisecond, Ran: 719 * time.Millisecond,
+			Held: &outcrop.Hold{Class: outcrop.ClassProvisioned, Ahead: 4200, Gates: []outcrop.Gate{{Engine: "vllm-0", Gate: "prefill"}, {Engine: "vllm-1", Gate: "draining"}}}}}
+		return nil
+	})
+	add("gave way", func(_ *outcrop.Request, r *outcrop.Receipt) error {
+		r.Attempts = 2
+		r.Tries = &outcrop.Try{Engine: "vllm-1", Ran: 40 * time.Millisecond, TakenBack: true, Next: &outcrop.Try{Engine: "vllm-0", Ran: 600 * time.Millisecond}}
+		return nil
+	})
+	add("failed on all engines", func(_ *outcrop.Request, r *outcrop.Receipt) error {
+		*r = outcrop.Receipt{Scheduled: true, Class: outcrop.ClassDefault, Attempts: 2}
+		r.Tries = &outcrop.Try{Engine: "vllm-1", Ran: 12 * time.Millisecond, Code: down.Code, Next: &outcrop.Try{Engine: "vllm-0", Ran: 2 * time.Second, Code: down.Code}}
+		return down
+	})
+	add("waited and was refused", func(_ *outcrop.Request, r *outcrop.Receipt) error {
+		*r = overslept()
+		h := &outcrop.Hold{Class: outcrop.ClassDefault, Ahead: 600_000}
+		for i := range 12 {
+			h.Gates = append(h.Gates, outcrop.Gate{Engine: "vllm-" + strconv.Itoa(i), Gate: "memory"})
+		}
+		r.Tries = &outcrop.Try{Queued: 3100 * time.Millisecond, Code: throttled.Code, Held: h}
+		return throttled
+	})
+	left := made["failed on all engines"]
+	left.Tries = slices.Clone(left.Tries)
+	left.Leave()
+	made["left at the second try"] = left
 	gone := made["served"]
 	gone.Leave()
 	made["left by its caller"] = gone
@@ -206,7 +242,8 @@ func TestTextsCannotBeForged(t *testing.T) {
 	r := cases()["served"]
 	r.Asked.Model = "x\n 9 answer 200\x1b[2J"
 	r.Served.Engine = "a\r\nb\u202e"
-	if s := text(t, r); strings.Count(s, "\n") != strings.Count(text(t, cases()["served"]), "\n") || strings.ContainsAny(s, "\x1b\r\u202e") {
+	r.Tries = []explain.Try{{Engine: "a\nb", Held: &explain.Held{Class: "\n", Gates: []explain.Gate{{Engine: "\r", Gate: "\x1b"}}}}}
+	if s := text(t, r); strings.Count(s, "\n") != strings.Count(text(t, cases()["served"]), "\n")+2 || strings.ContainsAny(s, "\x1b\r\u202e") {
 		t.Errorf("%q", s)
 	}
 }
@@ -214,7 +251,7 @@ func TestTextsCannotBeForged(t *testing.T) {
 func TestOrdinaryRecordsAreSampledAndSpecialOnesKept(t *testing.T) {
 	b := explain.NewBook(explain.Config{Keep: 1000, Sample: 10, Slow: time.Second})
 	all := cases()
-	kinds := []string{"refused by its unit", "spilled", "waited for its unit", "failed", "slow"}
+	kinds := []string{"refused by its unit", "spilled", "waited for its unit", "failed", "gave way", "slow"}
 	all["slow"] = all["served"]
 	for i := range 1000 {
 		r := all["served"]
@@ -303,6 +340,21 @@ func BenchmarkAddRefused(b *testing.B) {
 	for b.Loop() {
 		r := explain.Of(req, &receipt, err, time.Second)
 		book.Add(&r)
+	}
+}
+
+func TestOfManyTriesAndGatesTheFirstAreKept(t *testing.T) {
+	receipt := served()
+	hold := &outcrop.Hold{Gates: make([]outcrop.Gate, 64)}
+	for range 100 {
+		receipt.Tries = &outcrop.Try{Engine: "vllm-0", Held: hold, Next: receipt.Tries}
+	}
+	b := explain.NewBook(explain.Config{})
+	r := explain.Of(request("7f3a"), &receipt, nil, time.Second)
+	b.Add(&r)
+	got, ok := b.Find("7f3a")
+	if !ok || len(got.Tries) != 8 || len(got.Tries[7].Held.Gates) != 8 || got.Tries[7].Held.Engines != 64 {
+		t.Errorf("found %v, %d tries", ok, len(got.Tries))
 	}
 }
 

@@ -33,6 +33,9 @@ type Record struct {
 	FirstToken time.Duration `json:"first_token_ms,format:milli"` // from the start of the invocation; 0 if none came
 	Duration   time.Duration `json:"duration_ms,format:milli"`
 	Attempts   int           `json:"engines_tried"`
+	// Tries are the request's first tries in the scheduler, at most eight; none
+	// if it had at most one, did not wait for it, and it did not fail.
+	Tries []Try `json:"tries,omitzero"`
 
 	Usage     Usage              `json:"tokens"`
 	Estimated bool               `json:"tokens_estimated,omitzero"`
@@ -85,6 +88,32 @@ type Limit struct {
 // the request waited because of it is in Record.Queued.
 func (l *Limit) ofScheduler() bool { return strings.HasPrefix(l.Name, "scheduler-") }
 
+// A Try is one turn in the scheduler, see outcrop.Try.
+type Try struct {
+	Engine    string        `json:"engine,omitzero"` // empty if it left the queue without one
+	Queued    time.Duration `json:"queued_ms,format:milli"`
+	Ran       time.Duration `json:"ran_ms,format:milli"`
+	TakenBack bool          `json:"taken_back,omitzero"`
+	Code      outcrop.Code  `json:"code,omitzero"`
+	Held      *Held         `json:"held,omitzero"` // nil if it did not have to wait
+}
+
+// Held is why a request had to wait, see outcrop.Hold.
+type Held struct {
+	Class string `json:"class"`
+	Ahead int64  `json:"service_tokens_ahead"`
+	// Gates are those of the first eight engines, of so many.
+	Gates   []Gate `json:"gates,omitzero"`
+	Engines int    `json:"engines"`
+}
+
+// A Gate is what kept a request from an engine, by its name in
+// docs/scheduler.md.
+type Gate struct {
+	Engine string `json:"engine"`
+	Gate   string `json:"gate"`
+}
+
 // Usage counts tokens, see outcrop.Usage.
 type Usage struct {
 	Input      int `json:"input"`
@@ -95,6 +124,8 @@ type Usage struct {
 
 const (
 	maxLimits  = 3
+	maxTries   = 8
+	maxGates   = 8
 	maxModel   = 256
 	maxMessage = 1000
 )
@@ -124,8 +155,23 @@ func Of(req *outcrop.Request, receipt *outcrop.Receipt, err error, took time.Dur
 			r.Waited += l.Waited
 		}
 	}
+	for t := receipt.Tries; t != nil && len(r.Tries) < maxTries; t = t.Next {
+		r.Tries = append(r.Tries, Try{t.Engine, t.Queued, t.Ran, t.TakenBack, t.Code, heldOf(t.Held)})
+	}
 	r.fail(err)
 	return r
+}
+
+// heldOf is h as it is kept; it may be nil.
+func heldOf(h *outcrop.Hold) *Held {
+	if h == nil {
+		return nil
+	}
+	held := &Held{Class: h.Class.String(), Ahead: h.Ahead, Engines: len(h.Gates)}
+	for _, g := range h.Gates[:min(len(h.Gates), maxGates)] {
+		held.Gates = append(held.Gates, Gate(g))
+	}
+	return held
 }
 
 // fail notes how the request failed, if it did.
@@ -149,7 +195,12 @@ const (
 
 // Leave notes that the caller hung up before the answer's end, so that he was
 // told nothing of how it ended.
-func (r *Record) Leave() { r.Status, r.Code, r.Message, r.RetryAfter = statusLeft, codeLeft, "", 0 }
+func (r *Record) Leave() {
+	r.Status, r.Code, r.Message, r.RetryAfter = statusLeft, codeLeft, "", 0
+	if n := len(r.Tries); n > 0 && r.Tries[n-1].Code != "" {
+		r.Tries[n-1].Code = codeLeft
+	}
+}
 
 // Refused reports whether the request was refused for want of room.
 func (r *Record) Refused() bool { return r.Status == 429 || r.Status == 503 }

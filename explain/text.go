@@ -161,16 +161,60 @@ func (r *Record) ladder() []rung {
 	}
 	if r.ran() {
 		add("queue", "%-6s as %s", short(r.Queued), r.Served.Class)
+		all = append(all, r.tries()...)
 		engine := strings.TrimPrefix(r.byEngine(), " by ")
 		if engine == "" {
 			engine = "no engine answered"
 		}
 		add("route", "%s, engines tried: %d", engine, r.Attempts)
+	} else if len(r.Tries) > 0 {
+		all = append(all, r.tries()...)
 	} else if n := len(r.Limits); n == 0 || !r.Limits[n-1].ofScheduler() {
 		add("queue", "not entered")
 	}
 	add("answer", "%s", r.answer())
 	return all
+}
+
+// tries are the tries in the scheduler, and before each what held it.
+func (r *Record) tries() (all []rung) {
+	for i := range r.Tries {
+		t := &r.Tries[i]
+		if t.Held != nil {
+			all = append(all, rung{"held", fmt.Sprintf("%-6s %s", short(t.Queued), t.Held.text(r.Served.Class))})
+		}
+		if t.Engine != "" {
+			all = append(all, rung{"try", t.text()})
+		}
+	}
+	return all
+}
+
+func (t *Try) text() string {
+	switch {
+	case t.TakenBack:
+		return fmt.Sprintf("lost   %s after %s: it was needed for a higher class, or left", t.Engine, short(t.Ran))
+	case t.Code == codeLeft:
+		return fmt.Sprintf("left   %s after %s: the caller hung up", t.Engine, short(t.Ran))
+	case t.Code != "":
+		return fmt.Sprintf("failed on %s after %s: %s", t.Engine, short(t.Ran), t.Code)
+	}
+	return fmt.Sprintf("ok     on %s in %s", t.Engine, short(t.Ran))
+}
+
+// text says what held a request of the class.
+func (h *Held) text(class string) string {
+	s := grouped(h.Ahead) + " service tokens ahead at most"
+	if h.Class != class {
+		s += ", " + h.Class + " goes first"
+	}
+	for i, g := range h.Gates {
+		s += [...]string{"; ", ", "}[min(i, 1)] + g.Engine + " " + g.Gate
+	}
+	if more := h.Engines - len(h.Gates); more > 0 {
+		s += fmt.Sprintf(", and %d more", more)
+	}
+	return s
 }
 
 func (r *Record) ran() bool { return r.Attempts > 0 || r.Served.Engine != "" }
