@@ -182,7 +182,7 @@ func (v *invocation) settle(ctx context.Context, err error) (again bool, _ error
 		}
 		v.failure = nil
 		return true, nil
-	case err != nil && ctx.Err() != nil:
+	case err != nil && (ctx.Err() != nil || v.sink.broken):
 		queue.abort(v.id, v.sink.tokens)
 		return false, err
 	case err != nil && !v.sink.sent && another(err):

@@ -154,7 +154,11 @@ func (d *local) finished(id fair.ID, attempt int, end end) bool {
 	e := j.engine
 	e.ended(now, j, end)
 	d.forget(j)
-	d.do(now, d.pool.Finished(now, id, end.usage, d.out[:0]))
+	if end.failure == "" {
+		d.do(now, d.pool.Finished(now, id, end.usage, d.out[:0]))
+	} else {
+		d.do(now, d.pool.GaveUp(now, id, end.usage, d.out[:0]))
+	}
 	d.judge(now, e)
 	d.depart(now, e)
 	d.arm(now)
@@ -188,7 +192,7 @@ func (d *local) failed(id fair.ID, attempt int, code outcrop.Code, retry time.Du
 	} else {
 		d.forget(j)
 		j.ticket.tell(fate{kind: lost, queued: j.queued})
-		d.do(now, d.pool.Finished(now, id, nothing, d.out[:0]))
+		d.do(now, d.pool.GaveUp(now, id, nothing, d.out[:0]))
 	}
 	d.depart(now, e)
 	d.arm(now)

@@ -38,7 +38,7 @@ func Collector(pools func() []State) prometheus.Collector {
 		expected: desc("queue_expected_wait_seconds", "How long a request that came now would wait at most.", "model", "class"),
 		pace:     desc("service_tokens_per_second", "Service tokens given lately, with a time constant of ten seconds.", "model", "class"),
 		served:   desc("service_tokens_total", "Service tokens given to requests that have ended: uncached prompt tokens, and output tokens by their weight.", "model", "class"),
-		ended:    desc("scheduled_total", "Requests that the scheduler let go, by outcome: finished, refused, aborted (the caller left), lost (the engine failed).", "model", "class", "outcome"),
+		ended:    desc("scheduled_total", "Requests that the scheduler let go, by outcome: finished, failed (with an error of the engines), refused, aborted (the caller left), lost (the engine was taken out of service).", "model", "class", "outcome"),
 		guarded:  desc("guarded", "1 while low classes are held back for the sake of higher ones.", "model"),
 
 		condition:    desc("engine_condition", "1 for the condition that the engine is in: healthy, probing, resting, draining.", "model", "engine", "condition"),
@@ -101,6 +101,7 @@ func (c *collector) class(out metricSink, s *State, class outcrop.Class) {
 	out.gauge(c.pace, q.Pace, model, name)
 	out.counter(c.served, float64(q.Served), model, name)
 	out.counter(c.ended, float64(q.Counts.Finished), model, name, "finished")
+	out.counter(c.ended, float64(q.Counts.Failed), model, name, "failed")
 	out.counter(c.ended, float64(q.Counts.Refused), model, name, "refused")
 	out.counter(c.ended, float64(q.Counts.Aborted), model, name, "aborted")
 	out.counter(c.ended, float64(q.Counts.Lost), model, name, "lost")

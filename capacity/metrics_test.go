@@ -25,7 +25,7 @@ func aState() capacity.State {
 		{Name: "b", Load: fair.EngineState{Capacity: capacity.Unknown(0)}, Condition: estimate.Resting, RestsFor: time.Second, Factor: 1, Scraped: -1},
 	}}
 	s.Classes[outcrop.ClassDefault] = fair.ClassState{Queued: 14, Flying: 3, Cost: 50_000, Rate: 10_000, Oldest: 3100 * time.Millisecond, Pace: 8500, Served: 123_456,
-		Counts: fair.Counts{Finished: 40, Refused: 7, Aborted: 2, Lost: 1}}
+		Counts: fair.Counts{Finished: 40, Failed: 3, Refused: 7, Aborted: 2, Lost: 1}}
 	return s
 }
 
@@ -56,7 +56,7 @@ func TestMetricsOfPools(t *testing.T) {
 		"guarded": 1, "queue_length default": 14, "queue_length flex": 0, "running default": 3,
 		"queue_oldest_wait_seconds default": 3.1, "queue_expected_wait_seconds default": 5, "queue_expected_wait_seconds batch": 2.5, "queue_expected_wait_seconds priority": 0,
 		"service_tokens_per_second default": 8500, "service_tokens_total default": 123_456,
-		"scheduled_total default finished": 40, "scheduled_total default refused": 7, "scheduled_total default aborted": 2, "scheduled_total default lost": 1,
+		"scheduled_total default finished": 40, "scheduled_total default failed": 3, "scheduled_total default refused": 7, "scheduled_total default aborted": 2, "scheduled_total default lost": 1,
 		"engine_condition healthy a": 1, "engine_condition resting a": 0, "engine_condition resting b": 1, "engine_condition draining b": 0,
 		"engine_factor a": 0.9, "engine_running a": 3, "engine_running_limit a": 8, "engine_kv_tokens a": 62_000, "engine_kv_limit_tokens a": 100_000,
 		"engine_prefill_backlog_tokens a": 1820, "engine_prefill_tokens_per_second a": 21_000, "engine_steps_per_second a": 95,

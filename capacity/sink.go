@@ -23,6 +23,7 @@ type sink struct {
 
 	held     bool // a Start
 	sent     bool // the attempt is the last one
+	broken   bool // the caller takes no more
 	tokens   int
 	reported int
 	at       time.Time // of the last report
@@ -45,7 +46,9 @@ func (s *sink) Send(e outcrop.Event) error {
 	if e.Kind == outcrop.EventDelta || e.Kind == outcrop.EventNative {
 		s.count(len(e.Text))
 	}
-	return s.out.Send(e)
+	err := s.out.Send(e)
+	s.broken = err != nil
+	return err
 }
 
 // commit makes this the last attempt.
@@ -64,7 +67,9 @@ func (s *sink) open() error {
 		return nil
 	}
 	s.held = false
-	return s.out.Send(outcrop.Event{Kind: outcrop.EventStart})
+	err := s.out.Send(outcrop.Event{Kind: outcrop.EventStart})
+	s.broken = err != nil
+	return err
 }
 
 // longDelta is more text than one token has: about four tokens of English.

@@ -192,6 +192,16 @@ func (p *Pool) settle(j *job, fresh, output int) {
 // Finished tells that a request ended well, and what it consumed. A zero
 // usage means that this is not known.
 func (p *Pool) Finished(now time.Duration, id ID, u outcrop.Usage, out []Action) []Action {
+	return p.finish(now, id, u, false, out)
+}
+
+// GaveUp tells that a request ended with an error and is not tried again, and
+// what it consumed, like Finished.
+func (p *Pool) GaveUp(now time.Duration, id ID, u outcrop.Usage, out []Action) []Action {
+	return p.finish(now, id, u, true, out)
+}
+
+func (p *Pool) finish(now time.Duration, id ID, u outcrop.Usage, failed bool, out []Action) []Action {
 	out = p.advance(now, out)
 	j := p.jobs[id]
 	if j == nil || j.engine == nil {
@@ -202,7 +212,11 @@ func (p *Pool) Finished(now time.Duration, id ID, u outcrop.Usage, out []Action)
 		fresh, output = max(0, u.Input)+max(0, u.CacheWrite), max(0, u.Output)
 	}
 	p.settle(j, fresh, output)
-	p.counts[j.Class].Finished++
+	if failed {
+		p.counts[j.Class].Failed++
+	} else {
+		p.counts[j.Class].Finished++
+	}
 	p.end(j)
 	return p.run(out)
 }
@@ -235,16 +249,17 @@ func (p *Pool) Failed(now time.Duration, id ID, out []Action) []Action {
 	if j == nil || j.engine == nil {
 		return p.wake(out)
 	}
-	return p.run(p.lose(j, out))
+	return p.run(p.lose(j, &p.counts[j.Class].Failed, out))
 }
 
-// lose takes j from an engine that was lost.
-func (p *Pool) lose(j *job, out []Action) []Action {
+// lose takes j from an engine that was lost. If it is given up it counts as
+// given.
+func (p *Pool) lose(j *job, counted *int, out []Action) []Action {
 	e := j.engine.id
 	j.losses++
 	if j.output > 0 || j.losses >= p.config.MaxLosses {
 		p.settle(j, j.fresh, j.output)
-		p.counts[j.Class].Lost++
+		*counted++
 		p.end(j)
 		return append(out, Action{Kind: Lost, ID: j.ID, Engine: e})
 	}
@@ -339,7 +354,8 @@ func (p *Pool) Down(now time.Duration, id EngineID, out []Action) []Action {
 	p.engines = slices.Delete(p.engines, i, i+1)
 	p.recount()
 	for len(e.jobs) > 0 {
-		out = p.lose(e.jobs[len(e.jobs)-1], out)
+		j := e.jobs[len(e.jobs)-1]
+		out = p.lose(j, &p.counts[j.Class].Lost, out)
 	}
 	return p.run(out)
 }

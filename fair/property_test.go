@@ -276,6 +276,10 @@ func (b *book) finish(t *rapid.T, id fair.ID) {
 		u = outcrop.Usage{Input: e.Prompt, Output: e.output}
 	}
 	b.end(id, "finished")
+	if rapid.Bool().Draw(t, "failed") {
+		b.take(t, b.pool.GaveUp(b.now, id, u, nil))
+		return
+	}
 	b.take(t, b.pool.Finished(b.now, id, u, nil))
 }
 
@@ -437,7 +441,7 @@ func (b *book) wind(t *rapid.T) {
 		if c.Queued+c.Flying+c.Tenants != 0 || c.Cost != 0 {
 			t.Fatalf("left over: %+v", c)
 		}
-		if n := c.Counts; n.Submitted != n.Finished+n.Refused+n.Aborted+n.Lost {
+		if n := c.Counts; n.Submitted != n.Finished+n.Failed+n.Refused+n.Aborted+n.Lost {
 			t.Fatalf("the counts do not add up: %+v", n)
 		}
 	}

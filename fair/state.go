@@ -9,7 +9,10 @@ import (
 
 // Counts tell what happened to the requests of a class since New.
 type Counts struct {
-	Submitted, Dispatched, Finished, Refused, Aborted, Lost int
+	Submitted, Dispatched, Finished, Refused, Aborted int
+	// Failed counts those that ended with an error of their engines, Lost those
+	// that were given up because their engines were removed.
+	Failed, Lost int
 	// Resumed counts abort-and-resume, Wasted the prompt tokens that engines
 	// had read of those, by the fluid model.
 	Resumed, Wasted int

@@ -117,7 +117,7 @@ const never = 365 * 24 * time.Hour
 func lookClass(s *capacity.State, class outcrop.Class) Class {
 	q := &s.Classes[class]
 	c := Class{Class: class.String(), Waiting: q.Queued, Running: q.Flying, Oldest: q.Oldest, Pace: tenths(q.Pace), Served: int64(q.Served),
-		Finished: q.Counts.Finished, Refused: q.Counts.Refused, Aborted: q.Counts.Aborted, Lost: q.Counts.Lost}
+		Finished: q.Counts.Finished, Refused: q.Counts.Refused, Aborted: q.Counts.Aborted, Lost: q.Counts.Lost, Failed: q.Counts.Failed}
 	if w := s.ExpectedWait(class); w < never {
 		c.Expected = milliseconds(w)
 	}

@@ -63,7 +63,8 @@ type Class struct {
 	Finished int   `json:"finished"`
 	Refused  int   `json:"refused"`
 	Aborted  int   `json:"aborted"` // the caller left
-	Lost     int   `json:"lost"`    // the engine failed
+	Lost     int   `json:"lost"`    // the engine was taken out of service
+	Failed   int   `json:"failed"`  // with an error of the engines
 }
 
 // An Engine is one replica.

@@ -51,7 +51,7 @@ func scene() watchapi.Scene {
 	}
 	busy := &s.Pools[0].State
 	busy.Classes[outcrop.ClassProvisioned] = fair.ClassState{Flying: 9, Pace: 12_000.04, Served: 9_000_000, Counts: fair.Counts{Finished: 9000}}
-	busy.Classes[outcrop.ClassDefault] = fair.ClassState{Queued: 14, Flying: 32, Cost: 28_000, Rate: 14_000, Oldest: 3100 * time.Millisecond, Pace: 10_000, Counts: fair.Counts{Finished: 70, Refused: 3, Lost: 1}}
+	busy.Classes[outcrop.ClassDefault] = fair.ClassState{Queued: 14, Flying: 32, Cost: 28_000, Rate: 14_000, Oldest: 3100 * time.Millisecond, Pace: 10_000, Counts: fair.Counts{Finished: 70, Failed: 2, Refused: 3, Lost: 1}}
 	full := fair.Capacity{KVTokens: 400_000, MaxSeqs: 256}
 	busy.Engines = []capacity.EngineState{
 		{Name: "vllm-0", Load: fair.EngineState{Sequences: 41, Unread: 1820, KV: 248_000, Capacity: full}, Factor: 1, Prefill: 28_571.4, Decode: 147, Samples: 2100, Served: 4400,

@@ -120,7 +120,7 @@ func used(pools []watchapi.Pool) (shown []watchapi.Pool, idle int) {
 
 // touched reports whether anybody has asked for the class.
 func touched(c *watchapi.Class) bool {
-	return c.Waiting+c.Running+c.Finished+c.Refused+c.Aborted+c.Lost > 0
+	return c.Waiting+c.Running+c.Finished+c.Refused+c.Aborted+c.Lost+c.Failed > 0
 }
 
 // Of a terminal: to its upper left, and what is below away; lines end at its

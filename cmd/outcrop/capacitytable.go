@@ -91,7 +91,7 @@ func poolTable(w io.Writer, p *watchapi.Pool, colour bool) {
 		fmt.Fprint(w, "  low classes held back")
 	}
 	fmt.Fprintln(w)
-	rows := [][]cell{cells("CLASS", "WAITING", "RUNNING", "OLDEST", "EXPECTED", "TOKENS/S", "FINISHED", "REFUSED")}
+	rows := [][]cell{cells("CLASS", "WAITING", "RUNNING", "OLDEST", "EXPECTED", "TOKENS/S", "FINISHED", "REFUSED", "FAILED")}
 	for i := range p.Classes {
 		c := &p.Classes[i]
 		if !touched(c) {
@@ -102,7 +102,7 @@ func poolTable(w io.Writer, p *watchapi.Pool, colour bool) {
 			expected = brief(c.Expected.Duration())
 		}
 		rows = append(rows, cells(c.Class, strconv.Itoa(c.Waiting), strconv.Itoa(c.Running), brief(c.Oldest), expected, grouped(c.Pace),
-			grouped(float64(c.Finished)), grouped(float64(c.Refused))))
+			grouped(float64(c.Finished)), grouped(float64(c.Refused)), grouped(float64(c.Failed))))
 	}
 	if len(rows) > 1 {
 		printTable(w, rows, colour)
@@ -233,7 +233,7 @@ func lines(w io.Writer, v *watchapi.View) {
 		for j := range p.Classes {
 			c := &p.Classes[j]
 			fmt.Fprintln(w, row("class", p.Model, c.Class, strconv.Itoa(c.Waiting), strconv.Itoa(c.Running), strconv.FormatInt(c.Oldest.Milliseconds(), 10), wait(c.Expected),
-				number(c.Pace), strconv.FormatInt(c.Served, 10), strconv.Itoa(c.Finished), strconv.Itoa(c.Refused)))
+				number(c.Pace), strconv.FormatInt(c.Served, 10), strconv.Itoa(c.Finished), strconv.Itoa(c.Refused), strconv.Itoa(c.Failed)))
 		}
 		for j := range p.Engines {
 			e := &p.Engines[j]
