@@ -1,8 +1,11 @@
 package gateway_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +118,42 @@ func TestALimitByTheDayOutlivesTheServer(t *testing.T) {
 	}
 	once(cfg, 200)
 	once(loadAt(t, yaml, cfg.Data), 429)
+}
+
+func TestUnitsThatAreGoneAreForgottenWithARestart(t *testing.T) {
+	cfg := load(t, fast)
+	client := newClient(t, &http.Transport{})
+	run := func(cfg *config.Config, visit func(h *house)) (state string) {
+		t.Helper()
+		h := startOn(t, cfg)
+		visit(h)
+		if err := errors.Join(h.stop(), h.close()); err != nil {
+			t.Fatal(err)
+		}
+		saved, err := os.ReadFile(filepath.Join(cfg.Data, "limits.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(saved)
+	}
+	var stays, goes string
+	state := run(cfg, func(h *house) {
+		stays, goes = h.buy(t, client, "stays", haiku), h.buy(t, client, "goes", haiku)
+		for _, arn := range []string{stays, goes} {
+			if r := h.converse(t, client, arn); r.status != 200 {
+				t.Fatalf("%d %s", r.status, r.body)
+			}
+		}
+		if r := h.ask(t, client, "DELETE", "/provisioned-model-throughput/goes", ""); r.status != 200 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	})
+	if !strings.Contains(state, stays) || !strings.Contains(state, goes) {
+		t.Fatalf("nothing is left of what was used: %s", state)
+	}
+	if state = run(loadAt(t, fast, cfg.Data), func(*house) {}); !strings.Contains(state, stays) || strings.Contains(state, goes) {
+		t.Errorf("%s stays, %s goes: %s", stays, goes, state)
+	}
 }
 
 func TestLimitsOfAWSAreTheDefaultWhereAskedFor(t *testing.T) {

@@ -85,6 +85,7 @@ func (s *Server) wire() error {
 	if err := s.openControl(); err != nil {
 		return err
 	}
+	s.limiter.ForgetUnits()
 	s.door = &door{
 		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book,
 		runtime: runtimeapi.New(s, book, runtimeapi.Options{

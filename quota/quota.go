@@ -91,6 +91,7 @@ type Limiter struct {
 	uses     map[key]*use
 	bought   map[string]*unit // by ARN
 	reserved map[key]*unit
+	restored []string // units, by ARN, until ForgetUnits
 	prefixes prefixes
 	expired  uint64 // reservations
 }
@@ -129,8 +130,46 @@ func (l *Limiter) open(s *ledger.Snapshot) (err error) {
 		used.Output = lost.Produced
 		l.ledger.Settle(lost.ID, used, l.now())
 	}
+	l.restoreUnits(s)
 	return nil
 }
+
+// restoreUnits notes the units of s, which Config.Units may not know yet, and
+// ends those of the reserved tier that are gone; Settings say which of these there are.
+func (l *Limiter) restoreUnits(s *ledger.Snapshot) {
+	kept := map[string]bool{}
+	for _, r := range l.settings.Reserved {
+		kept[reservedID(r)] = true
+	}
+	for i := range s.Meters {
+		switch id := s.Meters[i].Scope.Unit; {
+		case id == "" || kept[id]:
+		case strings.HasPrefix(id, reservedPrefix):
+			l.ledger.RemoveUnit(id)
+		default:
+			l.restored = append(l.restored, id)
+		}
+	}
+}
+
+// ForgetUnits ends the units that were restored and that Config.Units has no
+// more. It is to be called once after New, as soon as Units knows them all;
+// those that go later are noticed by themselves.
+func (l *Limiter) ForgetUnits() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, arn := range l.restored {
+		if _, ok := l.units(arn); !ok {
+			l.ledger.RemoveUnit(arn)
+		}
+	}
+	l.restored = nil
+}
+
+// reservedPrefix begins the ids of the units that are reserved capacities.
+const reservedPrefix = "reserved/"
+
+func reservedID(r Reserved) string { return reservedPrefix + r.Account + "/" + r.Model }
 
 func (s Settings) withDefaults() Settings {
 	if s.MaxWait == 0 {
@@ -169,7 +208,7 @@ func (l *Limiter) setReserved(now time.Duration) {
 		delete(gone, k)
 		u := l.reserved[k]
 		if u == nil {
-			u = &unit{id: "reserved/" + r.Account + "/" + r.Model, name: "reserved", model: r.Model, account: r.Account, burndown: reservedBurndown}
+			u = &unit{id: reservedID(r), name: "reserved", model: r.Model, account: r.Account, burndown: reservedBurndown}
 			l.reserved[k] = u
 		}
 		u.units = 1
