@@ -216,6 +216,8 @@ type Engine struct {
 	Priorities bool `yaml:"priorities" default:"false" for:"openai" since:"0.2" aka:"priority"`
 	// Whether to read the engine's page of vLLM metrics, if it has one, to see how full it is.
 	Metrics bool `yaml:"metrics" default:"true" for:"openai" since:"0.2" aka:"scrape"`
+	// Where that page is; /metrics at the host of url without it. A page that is that of several engines is read for none of them.
+	MetricsURL string `yaml:"metrics_url" form:"url" for:"openai" since:"0.2" aka:"metrics_address"`
 	// Whether the engine has an endpoint that counts tokens (vLLM's /tokenize, Anthropic's count_tokens), for CountTokens to use.
 	Tokenizer bool `yaml:"tokenizer" default:"false" for:"openai anthropic" since:"0.1"`
 	// Where the engine departs from OpenAI's API.

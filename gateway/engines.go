@@ -41,11 +41,7 @@ func Engines(cfg *config.Config, modelID string) (engines []Engine, release func
 			release()
 			return nil, nil, err
 		}
-		one := Engine{Config: c, Card: r.Card, Model: e.model}
-		if c.Kind == config.KindOpenAI && c.Metrics {
-			one.Metrics = scrape(c.URL)
-		}
-		engines = append(engines, one)
+		engines = append(engines, Engine{Config: c, Card: r.Card, Model: e.model, Metrics: scrape(pageOf(&c))})
 	}
 	return engines, release, nil
 }

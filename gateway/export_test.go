@@ -3,6 +3,8 @@ package gateway
 import (
 	"net"
 	"net/http"
+
+	"github.com/outcrop/outcrop/config"
 )
 
 // ListenOn makes the server serve l, within its bounds on connections, in
@@ -13,3 +15,16 @@ func (s *Server) ListenOn(l net.Listener) {
 
 // Watch puts handler in the place of /healthz, /readyz and /metrics.
 func (s *Server) Watch(handler http.Handler) { s.door.watch = handler }
+
+// Pages returns where the metrics of the engines of cfg are read, by the
+// engines' names; empty where none are.
+func Pages(cfg *config.Config) map[string]string {
+	pages, all := pagesOf(cfg), map[string]string{}
+	for i := range cfg.Models {
+		for j := range cfg.Models[i].Engines {
+			e := &cfg.Models[i].Engines[j]
+			all[e.Name] = pages.of(e)
+		}
+	}
+	return all
+}

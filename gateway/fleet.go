@@ -25,6 +25,7 @@ type fleet struct {
 	simulated map[*outcrop.Card]bool
 	pools     map[*outcrop.Card]*fleetPool
 	units     map[*outcrop.Card]outcrop.UnitRates // what one carries
+	pages     pages                               // of metrics, of its engines
 	around    around
 	before    *fleet // that this one is to replace; nil once it has
 	close     []func()
@@ -43,7 +44,7 @@ func newFleet(cfg *config.Config, a around, before *fleet) (*fleet, error) {
 	f := &fleet{config: cfg, targets: map[*outcrop.Card]*runtimeapi.Target{},
 		byID: map[string]*runtimeapi.Target{}, simulated: map[*outcrop.Card]bool{},
 		pools: map[*outcrop.Card]*fleetPool{}, units: map[*outcrop.Card]outcrop.UnitRates{},
-		around: a, before: before}
+		pages: pagesOf(cfg), around: a, before: before}
 	f.catalog = catalogOf(cfg)
 	err := f.addConfigured()
 	if err == nil {
@@ -182,7 +183,7 @@ func (f *fleet) target(card *outcrop.Card, engines []config.Engine) (t *runtimea
 func (f *fleet) schedule(card *outcrop.Card, engines []config.Engine, built []engine) (outcrop.Model, error) {
 	p := &fleetPool{of: card.ID}
 	for i := range engines {
-		e, speed, known := pooled(card, &engines[i], built[i], i)
+		e, speed, known := pooled(card, &engines[i], built[i], i, f.pages.of(&engines[i]))
 		p.engines = append(p.engines, e)
 		if known {
 			p.speeds = append(p.speeds, speed)

@@ -1,17 +1,11 @@
 package gateway
 
 import (
-	"context"
-	"errors"
 	"math"
-	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/capacity"
 	"github.com/outcrop/outcrop/config"
-	"github.com/outcrop/outcrop/estimate"
 	"github.com/outcrop/outcrop/fair"
 	"github.com/outcrop/outcrop/lifecycle"
 	"github.com/outcrop/outcrop/sim"
@@ -56,16 +50,16 @@ const lanes = 4
 // Only an engine with a capacity is asked to stream what the caller wants in
 // one piece: its gates need to know when a prompt is read, and a stream costs
 // the gateway more than twice as much.
-func pooled(card *outcrop.Card, e *config.Engine, built engine, number int) (p capacity.Engine, speed lifecycle.Speed, ok bool) {
+//
+// The page is where its metrics are; empty if there is none to be read.
+func pooled(card *outcrop.Card, e *config.Engine, built engine, number int, page string) (p capacity.Engine, speed lifecycle.Speed, ok bool) {
 	p = capacity.Engine{Name: e.Name, Model: built.model, Stream: e.Capacity != (config.Capacity{})}
 	p.Capacity = capacity.Unknown(e.MaxConcurrency)
 	if e.Kind == config.KindSim {
 		p.Capacity, speed, ok = simulated(card, e)
 		p.Fixed = true
 	}
-	if e.Kind == config.KindOpenAI && e.Metrics {
-		p.Metrics = scrape(e.URL)
-	}
+	p.Metrics = scrape(page)
 	p.Capacity.Lane = number%lanes == lanes-1
 	p.Capacity.Optimized = outcrop.Latency(e.Latency) == outcrop.LatencyOptimized
 	p.Capacity.Priorities = e.Priorities
@@ -115,41 +109,6 @@ func measured(c *fair.Capacity, given *config.Capacity, most int) bool {
 
 // unbounded is more sequences than any engine runs at a time.
 const unbounded = 1 << 16
-
-// scrapeTimeout bounds the reading of a page of metrics.
-const scrapeTimeout = time.Second
-
-// quiet is for how long an engine without a page of metrics is not asked
-// again.
-const quiet = time.Minute
-
-var errQuiet = errors.New("gateway: the engine had no metrics lately")
-
-// scrape returns what reads the engine's page of metrics, which vLLM has
-// beside its API and not below it. Engines that have none are asked once a
-// minute. It is called by one goroutine at a time.
-func scrape(address string) func(context.Context) (estimate.Scrape, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil
-	}
-	page := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/metrics"}).String()
-	client := &http.Client{Timeout: scrapeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	read := capacity.VLLM(client, page)
-	var until time.Time
-	has := false
-	return func(ctx context.Context) (estimate.Scrape, error) {
-		if time.Now().Before(until) {
-			return estimate.Scrape{}, errQuiet
-		}
-		s, err := read(ctx)
-		has = has || err == nil
-		if !has {
-			until = time.Now().Add(quiet)
-		}
-		return s, err
-	}
-}
 
 // mostUnits bounds what is sold of a model whose engines nobody has measured.
 const mostUnits = 10

@@ -231,6 +231,9 @@ func (s *Server) engage(cfg *config.Config) error {
 	if running != nil {
 		running.retire(next)
 	}
+	for _, page := range next.pages.shared() {
+		s.logger.Warn("a page of metrics is not read, since several engines have it; metrics_url says where each has its own", "page", page)
+	}
 	return nil
 }
 
