@@ -87,6 +87,9 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%s: %v", canonical, err)
 		}
 		same(t, &typed, &again)
+		if tier, latency := bedrock.Asked(body); tier != typed.Tier || latency != typed.Latency {
+			t.Fatalf("found %q and %q, decoded %q and %q", tier, latency, typed.Tier, typed.Latency)
+		}
 		for _, m := range typed.Metadata {
 			if v, ok := bedrock.RequestMetadata(body, m.Key); v != m.Value || ok != bytes.Contains(body, []byte(m.Key)) {
 				t.Fatalf("%q is %q, found %q %v", m.Key, m.Value, v, ok)

@@ -282,6 +282,29 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+func TestTheServiceAskedForIsFoundWithoutDecoding(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"messages":[],"serviceTier":{"type":"flex"},"performanceConfig":{"latency":"optimized"}}`: "flex optimized",
+		` { "serviceTier" : { "type" : "priority" } , "messages":[{"content":[{"text":"{"}]}]}`:     "priority ",
+		`{"s\u0065rviceTier":{"t\u0079pe":"pri\u006frity"}}`:                                        "priority ",
+		`{"serviceTier":{"type":"flex"},"serviceTier":{"type":"default","type":"priority"}}`:        "priority ",
+		`{"performanceConfig":{"latency":"standard"}}`:                                              " standard",
+		`{"serviceTier":{"type":"gold"}}`:                                                           "gold ",
+		`{"serviceTier":{"type":7},"performanceConfig":null}`:                                       " ",
+		`{"serviceTier":"flex"}`:                                                                    " ",
+		`{"messages":[{"serviceTier":{"type":"flex"}}]}`:                                            " ",
+		`{"system":[{"text":"{\"serviceTier\":{\"type\":\"flex\"}}"}]}`:                             " ",
+		`{"serviceTier":{"type":"fl`:                                                                " ",
+		`serviceTier`:                                                                               " ",
+		``:                                                                                          " ",
+	} {
+		tier, latency := bedrock.Asked([]byte(body))
+		if got := string(tier) + " " + string(latency); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+}
+
 func TestMetadataIsFoundWithoutDecoding(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"messages":[],"requestMetadata":{"a":"b", "k" : "v" }}`:                          "v",

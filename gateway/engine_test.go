@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,35 @@ func TestEveryKindOfEngineGetsWhatItSpeaks(t *testing.T) {
 				t.Error("the log shows the engine's key")
 			}
 		})
+	}
+}
+
+// TestABodyThatBedrockGetsUntouchedIsScheduledByItsTier: with it go class and
+// quota.
+func TestABodyThatBedrockGetsUntouchedIsScheduledByItsTier(t *testing.T) {
+	engine := saying(t, bedrockAnswer, "from Bedrock")
+	h := start(t, withEngines("my.model-v1:0", "{kind: bedrock, url: '"+engine.URL+"', bearer: {env: ENGINE_KEY}}"))
+	client := newClient(t, &http.Transport{})
+	var want []any
+	for _, tier := range []string{"priority", "flex", "default"} {
+		body := strings.TrimSuffix(hello, "}") + `,"serviceTier":{"type":"` + tier + `"}}`
+		if r := h.ask(t, client, "POST", "/model/my.model-v1%3A0/converse", body); r.status != 200 {
+			t.Fatalf("%s: %d %s", tier, r.status, r.body)
+		}
+		want = append(want, tier)
+		if calls := engine.Calls(); string(calls[len(calls)-1].Body) != body {
+			t.Errorf("%s: the engine got %s", tier, calls[len(calls)-1].Body)
+		}
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var got []any
+	for _, line := range h.log.lines(t, "invocation") {
+		got = append(got, line["class"])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("scheduled as %v, want %v", got, want)
 	}
 }
 

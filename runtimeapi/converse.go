@@ -113,6 +113,9 @@ func (x *exchange) relayConverse(ctx context.Context) error {
 	if err := x.readRelayedSpillEntry(); err != nil {
 		return err
 	}
+	if err := x.readRelayedService(); err != nil {
+		return err
+	}
 	x.passNative(outcrop.DialectConverse)
 	if !x.request.Streaming {
 		return x.relayAnswer(ctx, nil)
@@ -121,6 +124,13 @@ func (x *exchange) relayConverse(ctx context.Context) error {
 		return err
 	}
 	return x.wire.Write(x.out, true)
+}
+
+// readRelayedService takes over the service that a body which is not decoded
+// asks for, by which it is limited and scheduled.
+func (x *exchange) readRelayedService() error {
+	tier, latency := bedrock.Asked(x.call.Body)
+	return x.askFor(string(tier), "serviceTier.type", string(latency), "performanceConfig.latency")
 }
 
 // passNative makes the request carry the caller's body as it is.

@@ -32,16 +32,22 @@ func (x *exchange) readInvokeHeader() error {
 	if h.Trace != "" && !slices.Contains([]string{"ENABLED", "DISABLED", "ENABLED_FULL"}, h.Trace) {
 		return outOfEnum(h.Trace, "trace", "[ENABLED, DISABLED, ENABLED_FULL]")
 	}
-	if h.Tier != "" {
-		x.request.Tier = outcrop.ServiceTier(h.Tier)
-		if !slices.Contains([]string{"priority", "default", "flex", "reserved"}, h.Tier) {
-			return outOfEnum(h.Tier, "serviceTier", "[priority, default, flex, reserved]")
+	return x.askFor(h.Tier, "serviceTier", h.Latency, "performanceConfigLatency")
+}
+
+// askFor takes over the tier and the latency that the members ask for, where
+// these are not empty.
+func (x *exchange) askFor(tier, tierMember, latency, latencyMember string) error {
+	if tier != "" {
+		x.request.Tier = outcrop.ServiceTier(tier)
+		if !slices.Contains([]string{"priority", "default", "flex", "reserved"}, tier) {
+			return outOfEnum(tier, tierMember, "[priority, default, flex, reserved]")
 		}
 	}
-	if h.Latency != "" {
-		x.request.Latency = outcrop.Latency(h.Latency)
-		if h.Latency != "standard" && h.Latency != "optimized" {
-			return outOfEnum(h.Latency, "performanceConfigLatency", "[standard, optimized]")
+	if latency != "" {
+		x.request.Latency = outcrop.Latency(latency)
+		if latency != "standard" && latency != "optimized" {
+			return outOfEnum(latency, latencyMember, "[standard, optimized]")
 		}
 	}
 	return nil
