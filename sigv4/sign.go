@@ -40,9 +40,15 @@ func (s *Signer) GoString() string { return s.String() }
 // those that proxies change on the way. r must carry none of the appended
 // fields.
 func (s *Signer) Sign(dst []Field, r *Request, bodyHash [sha256.Size]byte, now time.Time) []Field {
+	return s.SignPayload(dst, r, hex.EncodeToString(bodyHash[:]), now)
+}
+
+// SignPayload is Sign with the value of X-Amz-Content-Sha256 as it is to be
+// sent: a hash in lower-case hexadecimal digits, or one of S3's words for a
+// body that the signature does not cover.
+func (s *Signer) SignPayload(dst []Field, r *Request, payload string, now time.Time) []Field {
 	stamp := now.UTC().Format(Layout)
 	at := len(dst)
-	payload := hex.EncodeToString(bodyHash[:])
 	dst = append(dst, Field{"X-Amz-Date", stamp})
 	if s.Token != "" {
 		dst = append(dst, Field{"X-Amz-Security-Token", s.Token})

@@ -155,6 +155,10 @@ func Parse(r *Request, rules Rules, now time.Time) (Signature, error) {
 // a server that accepts any. Verify of such a Signature returns false.
 func ParseUnverified(r *Request) (Signature, error) { return read(r) }
 
+// ContentHash returns the value of X-Amz-Content-Sha256 as it was sent; empty
+// if there is none.
+func (s *Signature) ContentHash() string { return s.contentHash }
+
 // Verify reports whether the signature was made with the key over the request
 // and a body with the SHA-256 bodyHash. Its time does not depend on how much
 // of the signature is right. Where Payload is not PayloadHashed, bodyHash does
