@@ -137,27 +137,37 @@ func (a *Authenticator) rules(presigned bool) sigv4.Rules {
 	return sigv4.Rules{Region: a.options.Region, Service: Service, Skew: a.options.Skew, Presigned: presigned, SignedPrefix: signedPrefix}
 }
 
-// signature authenticates by a signature, in the header or in the query. An
-// unknown key id takes the same way as a wrong secret.
+// signature authenticates by a signature, in the header or in the query.
 func (a *Authenticator) signature(k *keys, head *sigv4.Request, rules sigv4.Rules, body []byte, now time.Time) (*outcrop.Principal, error) {
 	s, err := sigv4.Parse(head, rules, now)
 	if err != nil {
 		return nil, fromSigV4(err)
 	}
+	e, _, err := a.verify(k, &s, sha256.Sum256(body), now)
+	if err != nil {
+		return nil, err
+	}
+	return &e.Principal, nil
+}
+
+// verify returns whose signature s is, and the key that it was made with. An
+// unknown key id takes the same way as a wrong secret.
+func (a *Authenticator) verify(k *keys, s *sigv4.Signature, bodyHash [sha256.Size]byte, now time.Time) (*entry, *sigv4.SigningKey, error) {
 	e, known := k.signers[s.KeyID]
 	if !known {
 		e = a.nobody
 	}
-	valid := s.Verify(a.cache.Get(e.Principal.KeyID, e.version, e.Secret.Reveal(), s.Scope), sha256.Sum256(body))
+	key := a.cache.Get(e.Principal.KeyID, e.version, e.Secret.Reveal(), s.Scope)
+	valid := s.Verify(key, bodyHash)
 	switch {
 	case !known || !e.tokenIs(s.Token):
-		return nil, unrecognized()
+		return nil, nil, unrecognized()
 	case !valid:
-		return nil, mismatch()
+		return nil, nil, mismatch()
 	case !e.Active(now):
-		return nil, expired()
+		return nil, nil, expired()
 	}
-	return &e.Principal, nil
+	return e, key, nil
 }
 
 func (e *entry) tokenIs(token string) bool {
