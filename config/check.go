@@ -60,6 +60,7 @@ func (b *binder) check(c *Config, read func(string) ([]byte, error)) {
 	}
 	b.checkOnDemand(&c.OnDemand)
 	b.checkReserved(c.Reserved)
+	b.checkS3(&c.S3)
 	if c.Builtin == "none" && len(c.Models) == 0 && !b.wrong("models") {
 		b.reportAt("builtin", "none leaves nothing to serve, since there are no models", "")
 	}

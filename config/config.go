@@ -48,6 +48,8 @@ type Config struct {
 	Keys string `yaml:"keys" default:"auto" enum:"auto|open|required" reload:"restart" since:"0.1" aka:"auth"`
 	// Names by which callers may address the server, as in their Host header. Without any: every name, but only those of loopback as long as anybody may call, so that no web page can reach the server through a name of its own.
 	Hosts []string `yaml:"hosts" form:"word" reload:"restart" since:"0.1" aka:"allowed_hosts host_names"`
+	// S3: the built-in store, and where buckets are that lie elsewhere.
+	S3 S3 `yaml:"s3" reload:"restart" since:"0.3" aka:"storage object_store"`
 	// Bounds on what callers may take.
 	Limits Limits `yaml:"limits" since:"0.1"`
 	// What a request reserves of its limits before it runs. learned: its prompt and what answers of its account and model lately took. bedrock-parity: its prompt and the whole of its maximum, as AWS does.
@@ -286,6 +288,18 @@ type Constants struct {
 	Cache int `yaml:"cache" max:"1G" since:"0.1"`
 	// First-token time of a short prompt on the idle machine; replaces the mission's figure for the model.
 	FirstToken time.Duration `yaml:"first_token" max:"1h" since:"0.1"`
+}
+
+// In returns the same configuration with paths that do not depend on the
+// working directory: those that are relative are taken as relative to folder.
+func (c *Config) In(folder string) *Config {
+	moved := *c
+	for _, path := range []*string{&moved.Data, &moved.KEK, &moved.TLS.Cert, &moved.TLS.Key} {
+		if *path != "" {
+			*path = under(folder, *path)
+		}
+	}
+	return &moved
 }
 
 // ServesBuiltin reports whether the simulated engine serves the built-in

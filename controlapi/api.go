@@ -141,6 +141,13 @@ func (a *API) Serve(w http.ResponseWriter, r *http.Request, body []byte, p *outc
 	return true
 }
 
+// Serves reports whether the method and the escaped path are those of an
+// operation.
+func (a *API) Serves(method, path string) bool {
+	op, _ := a.route(method, path)
+	return op != nil
+}
+
 // route finds the operation of a method and an escaped path.
 func (a *API) route(method, path string) (op *operation, id string) {
 	for i := range operations {

@@ -16,6 +16,7 @@ import (
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/metricsapi"
 	"github.com/outcrop/outcrop/runtimeapi"
+	"github.com/outcrop/outcrop/s3api"
 	"github.com/outcrop/outcrop/watchapi"
 )
 
@@ -28,6 +29,7 @@ type door struct {
 	who      *identity.Authenticator
 	runtime  *runtimeapi.API
 	control  *controlapi.API
+	s3       *s3api.API // nil if there is none
 	watch    http.Handler
 	book     *meter.Book
 	visits   atomic.Int64 // requests that are being served
@@ -50,6 +52,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.visits.Add(1)
 	defer d.visits.Add(-1)
 	defer d.recoverPanic(&v)
+	if d.isS3(&v) {
+		d.s3.Serve(w, r, v.id)
+		return
+	}
 	if err := framing(r); err != nil {
 		d.refuse(&v, err)
 		return

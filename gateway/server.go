@@ -26,6 +26,7 @@ import (
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/quota"
 	"github.com/outcrop/outcrop/runtimeapi"
+	"github.com/outcrop/outcrop/s3store"
 	"github.com/outcrop/outcrop/store"
 )
 
@@ -46,6 +47,7 @@ type Server struct {
 	saved    []byte // state of the limits, as it is on the disk
 	engines  atomic.Pointer[fleet]
 	control  *controlapi.API
+	s3       *s3store.Store // nil if there is none
 	door     *door
 	http     *h1server.Server
 	listener net.Listener
@@ -90,7 +92,7 @@ func (s *Server) wire() error {
 		bodies: newBodies(s.config.Limits), patience: s.config.Limits.WriteTimeout, who: s.who, book: book,
 		runtime: runtimeapi.New(s, book, runtimeapi.Options{
 			Region: s.config.Region, Strict: s.strict, Explain: why}),
-		control: s.control,
+		control: s.control, s3: s.openS3(registry),
 	}
 	s.door.watch = s.watch(registry, why)
 	s.http = s.newHTTP(s.door)
@@ -249,6 +251,9 @@ func (s *Server) Close() error {
 		s.control.Close()
 	}
 	var errs []error
+	if s.s3 != nil {
+		errs = append(errs, s.s3.Close())
+	}
 	if s.state != nil {
 		errs = append(errs, s.state.Close())
 	}

@@ -124,7 +124,7 @@ func TestWithAKeyOnlyItsHolderIsServed(t *testing.T) {
 		"session token of no need": {caller{id: id, secret: secret, token: "session"}, 403, "UnrecognizedClientException"},
 		"expired":                  {caller{id: expiredID, secret: expiredSecret}, 403, "ExpiredTokenException"},
 		"other region":             {caller{id: id, secret: secret, region: "eu-west-1"}, 403, "InvalidSignatureException"},
-		"other service":            {caller{id: id, secret: secret, service: "s3"}, 403, "InvalidSignatureException"},
+		"other service":            {caller{id: id, secret: secret, service: "sqs"}, 403, "InvalidSignatureException"},
 		"long ago":                 {caller{id: id, secret: secret, at: time.Now().Add(-10 * time.Minute)}, 403, "InvalidSignatureException"},
 		"ahead":                    {caller{id: id, secret: secret, at: time.Now().Add(10 * time.Minute)}, 403, "InvalidSignatureException"},
 		"other body":               {tamper(func(r *http.Request) { r.Body = http.NoBody; r.ContentLength = 0 }), 403, "InvalidSignatureException"},

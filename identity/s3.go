@@ -21,7 +21,7 @@ const (
 // which is not looked at here.
 type S3Caller struct {
 	// Principal is nil for one who shows no credentials although there are
-	// keys: such a caller may have what is public.
+	// keys.
 	Principal *outcrop.Principal
 	// Content is X-Amz-Content-Sha256 as it was sent; empty if it was not. If
 	// it is a hash, it was signed in place of the body: whoever takes the body

@@ -103,7 +103,7 @@ func TestWithoutAKeyS3TakesAnyCredentials(t *testing.T) {
 	}
 }
 
-func TestWithKeysAnyoneMayAskForWhatIsPublic(t *testing.T) {
+func TestWithKeysOneWithoutCredentialsIsNobody(t *testing.T) {
 	if caller, err := keyed().AuthenticateS3(s3Head(), noon); err != nil || caller.Principal != nil {
 		t.Errorf("%+v, %v", caller, err)
 	}

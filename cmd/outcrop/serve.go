@@ -9,6 +9,7 @@ import (
 	_ "net/http/pprof" // served by --pprof alone, on an address of its own
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,11 +22,12 @@ import (
 
 // serve is the command that runs the server.
 type serve struct {
-	file  string
-	pprof string
-	out   io.Writer
-	err   io.Writer
-	flags map[string]string
+	file   string
+	folder string // working directory at the start, which relative paths are of
+	pprof  string
+	out    io.Writer
+	err    io.Writer
+	flags  map[string]string
 }
 
 func newServe() *cobra.Command {
@@ -61,7 +63,11 @@ func setFlags(c *cobra.Command) map[string]string {
 }
 
 func (s *serve) run(ctx context.Context) error {
-	cfg, err := loadConfig(s.file, s.flags, s.err, "nothing was started")
+	var err error
+	if s.folder, err = os.Getwd(); err != nil {
+		return failed(err)
+	}
+	cfg, err := s.load("nothing was started")
 	if err != nil {
 		return err
 	}
@@ -105,7 +111,7 @@ func (s *serve) reloads(server *gateway.Server, log *slog.Logger) (loop func(con
 }
 
 func (s *serve) reload(server *gateway.Server, log *slog.Logger) {
-	cfg, err := loadConfig(s.file, s.flags, s.err, "kept the running configuration")
+	cfg, err := s.load("kept the running configuration")
 	if err != nil {
 		log.Error("reload refused: the configuration has problems")
 		return
@@ -116,6 +122,16 @@ func (s *serve) reload(server *gateway.Server, log *slog.Logger) {
 		return
 	}
 	log.Info("configuration reloaded", "changes", changes)
+}
+
+// load is loadConfig with paths that stay true when the working directory
+// changes, as the built-in S3 makes it.
+func (s *serve) load(outcome string) (*config.Config, error) {
+	cfg, err := loadConfigOf(s.folder, s.file, s.flags, s.err, outcome)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.In(s.folder), nil
 }
 
 // profile serves Go's profiler on an address of its own, if one was given.
@@ -135,12 +151,25 @@ func (s *serve) profile(ctx context.Context) error {
 // loadConfig loads the configuration and prints every problem of it; outcome
 // says what follows from them.
 func loadConfig(file string, flags map[string]string, problemsTo io.Writer, outcome string) (*config.Config, error) {
+	return loadConfigOf("", file, flags, problemsTo, outcome)
+}
+
+// loadConfigOf is loadConfig for paths that are relative to folder; if that is
+// empty, to the working directory.
+func loadConfigOf(folder, file string, flags map[string]string, problemsTo io.Writer, outcome string) (*config.Config, error) {
+	inFolder := func(path string) string {
+		if filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(folder, path)
+	}
 	if file == "" {
-		if _, err := os.Stat(defaultConfig); err == nil {
+		if _, err := os.Stat(inFolder(defaultConfig)); err == nil {
 			file = defaultConfig
 		}
 	}
-	cfg, problems := config.Load(file, os.Environ(), flags)
+	read := func(path string) ([]byte, error) { return config.ReadFile(inFolder(path)) }
+	cfg, problems := config.Source{Path: file, Env: os.Environ(), Flags: flags, Read: read}.Load()
 	if len(problems) > 0 {
 		fmt.Fprint(problemsTo, problems.Text(outcome))
 		return nil, silent(exitFailed)
