@@ -15,6 +15,7 @@ import (
 	"github.com/outcrop/outcrop/capacity"
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/quota"
+	"github.com/outcrop/outcrop/s3api"
 )
 
 // described notes the names and labels of the metrics that are registered.
@@ -52,6 +53,7 @@ func TestTheDocumentListsEveryMetric(t *testing.T) {
 	}
 	have := described{}
 	meter.NewBook(meter.NewLog(&bytes.Buffer{}, meter.JSON, slog.LevelInfo), have)
+	have.MustRegister(s3api.New(s3api.Options{}).Collectors()...)
 	have.MustRegister(limiter.Collector(), capacity.Collector(func() []capacity.State { return nil }))
 
 	text, err := os.ReadFile("../docs/observing.md")
@@ -59,7 +61,7 @@ func TestTheDocumentListsEveryMetric(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := described{}
-	name := regexp.MustCompile("`([a-z_]+)`")
+	name := regexp.MustCompile("`([a-z0-9_]+)`")
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasPrefix(line, "| `outcrop_") {
 			continue

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/objects"
 )
 
 // ListenOn makes the server serve l, within its bounds on connections, in
@@ -28,3 +29,6 @@ func Pages(cfg *config.Config) map[string]string {
 	}
 	return all
 }
+
+// Objects is how the server itself reaches S3.
+func (s *Server) Objects() *objects.Store { return s.objects }

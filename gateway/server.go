@@ -24,6 +24,7 @@ import (
 	"github.com/outcrop/outcrop/h1server"
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/meter"
+	"github.com/outcrop/outcrop/objects"
 	"github.com/outcrop/outcrop/quota"
 	"github.com/outcrop/outcrop/runtimeapi"
 	"github.com/outcrop/outcrop/s3store"
@@ -48,6 +49,7 @@ type Server struct {
 	engines  atomic.Pointer[fleet]
 	control  *controlapi.API
 	s3       *s3store.Store // nil if there is none
+	objects  *objects.Store
 	door     *door
 	http     *h1server.Server
 	listener net.Listener
@@ -250,10 +252,7 @@ func (s *Server) Close() error {
 	if s.control != nil {
 		s.control.Close()
 	}
-	var errs []error
-	if s.s3 != nil {
-		errs = append(errs, s.s3.Close())
-	}
+	errs := []error{s.closeS3()}
 	if s.state != nil {
 		errs = append(errs, s.state.Close())
 	}
