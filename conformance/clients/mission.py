@@ -8,6 +8,7 @@ as with the real engine, that one name is replaced.
 """
 import contextlib
 import io
+import json
 import pathlib
 import sys
 
@@ -55,6 +56,14 @@ class Mission:
         equal(usage["total_tokens"], response["usage"]["totalTokens"], "total")
         true(self.names["estimate_cost"](usage) > 0, "costs nothing")
 
+    def upload(self):
+        """Runs what the block does before it creates the job."""
+        self.names["boto3"].client("s3").create_bucket(Bucket="my-batch-bucket")
+        source = (self.folder / "create_batch_job.py").read_text().split("# Create batch inference job")[0]
+        exec(compile(source, "create_batch_job", "exec"), self.names)
+        got = self.names["s3"].get_object(Bucket="my-batch-bucket", Key="batch-input/input.jsonl")["Body"].read()
+        equal([json.loads(line) for line in got.splitlines()], self.names["input_data"], "what lies in the bucket")
+
     def connection(self):
         self.run("connection_optimization")
         equal(self.names["config"].retries["mode"], "adaptive", "retry mode")
@@ -74,6 +83,7 @@ def main():
     checks.run("mission/Use Provisioned Throughput", mission.provisioned)
     checks.run("mission/Streaming Responses", mission.streaming)
     checks.run("mission/Token Usage Monitoring", mission.usage)
+    checks.run("mission/Create Batch Job, upload", mission.upload)
     checks.run("mission/Connection Optimization", mission.connection)
     sys.exit(checks.end())
 
