@@ -1,14 +1,25 @@
 package conformance_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
@@ -132,3 +143,157 @@ func minioRoundTrip(t *testing.T, client *minio.Client, bucket string) {
 		_ = object.Close()
 	}
 }
+
+func s3Of(s *server, client *http.Client) *s3.Client {
+	return s3.New(s3.Options{BaseEndpoint: aws.String(s.URL), Region: "us-east-1", UsePathStyle: true, RetryMaxAttempts: 1, HTTPClient: client,
+		Credentials: awscredentials.NewStaticCredentialsProvider("a", "b", "")})
+}
+
+func TestGoSDKUsesS3OverBothProtocols(t *testing.T) {
+	certFile, keyFile, pool := certificate(t)
+	s := start(t, simulator(), "--tls-cert", certFile, "--tls-key", keyFile)
+	for _, two := range []bool{false, true} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: two}
+		client := s3Of(s, &http.Client{Transport: transport})
+		bucket := fmt.Sprintf("protocol-%v", two)
+		if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+			t.Fatal(err)
+		}
+		data := make([]byte, 3<<20)
+		_, _ = rand.Read(data)
+		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k/ü +"), Body: bytes.NewReader(data)}); err != nil {
+			t.Fatal(err)
+		}
+		out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("k/ü +")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(out.Body)
+		_ = out.Body.Close()
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("HTTP/2 %v: %d bytes come back, %v", two, len(got), err)
+		}
+		_, err = client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k/ü +"), Body: bytes.NewReader(data), IfNoneMatch: aws.String("*")})
+		if codeOf(err) != "PreconditionFailed" {
+			t.Errorf("HTTP/2 %v: written twice: %v", two, err)
+		}
+		transport.CloseIdleConnections()
+	}
+}
+
+// s3Head is the head of a request to S3 in open mode.
+func s3Head(method, target, more string) string {
+	return method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nX-Amz-Date: 20260101T000000Z\r\nX-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n" +
+		"Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=" + strings.Repeat("0", 64) + "\r\n" + more + "\r\n"
+}
+
+// sends returns what the server answers before it closes the connection.
+func (s *server) sends(t *testing.T, text string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(takeEffect))
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	answers, _ := io.ReadAll(conn)
+	return string(answers)
+}
+
+func TestHalfAnUploadIsNoObject(t *testing.T) {
+	s := start(t, simulator())
+	client := s3Of(s, http.DefaultClient)
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("papers")}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, s3Head("PUT", "/papers/half", "Content-Length: 1000000\r\n")+strings.Repeat("x", 500_000)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(closedForWriting(conn)); err != nil || !strings.Contains(string(answer), "IncompleteBody") {
+		t.Errorf("it is answered with %q, %v", answer, err)
+	}
+	_ = conn.Close()
+	if _, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("papers"), Key: aws.String("half")}); codeOf(err) != "NotFound" {
+		t.Errorf("it is there: %v", err)
+	}
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("papers"), Key: aws.String("whole"), Body: strings.NewReader("x")}); err != nil {
+		t.Errorf("the server is hurt: %v", err)
+	}
+}
+
+func closedForWriting(conn net.Conn) net.Conn {
+	_ = conn.(*net.TCPConn).CloseWrite()
+	return conn
+}
+
+var statusLine = regexp.MustCompile(`HTTP/1\.[01] \d{3} `)
+
+func TestNothingHidesBehindARequestToS3(t *testing.T) {
+	s := start(t, simulator())
+	second := s3Head("GET", "/", "")
+	for name, first := range map[string]string{
+		"chunks":                s3Head("PUT", "/papers/k", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n",
+		"both lengths":          s3Head("PUT", "/papers/k", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n",
+		"a body of a reading":   s3Head("GET", "/papers/k", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n",
+		"HTTP/1.0":              strings.Replace(s3Head("GET", "/", "Connection: keep-alive\r\n"), "HTTP/1.1", "HTTP/1.0", 1),
+		"an absolute target":    s3Head("GET", "http://evil.example/", ""),
+		"a refused body":        s3Head("PUT", "/papers/a//b", "Content-Length: 400\r\n"),
+		"a way out of a bucket": s3Head("GET", "/papers/%2e%2e/outcrop.db", "Connection: close\r\n"),
+	} {
+		if answers := s.sends(t, first+second); len(statusLine.FindAllString(answers, -1)) != 1 {
+			t.Errorf("%s: %s", name, answers)
+		}
+	}
+	if answers := s.sends(t, second+s3Head("GET", "/", "Connection: close\r\n")); strings.Count(answers, "HTTP/1.1 200") != 2 {
+		t.Errorf("two requests in a row: %s", answers)
+	}
+}
+
+func TestUploadsNeedLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector keeps memory")
+	}
+	s := start(t, simulator())
+	client := s3Of(s, http.DefaultClient)
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("papers")}); err != nil {
+		t.Fatal(err)
+	}
+	before := s.peakMB(t)
+	size := int64(256 << 20)
+	head := s3Head("PUT", "/papers/large", fmt.Sprintf("Content-Length: %d\r\n", size))
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, head)
+	if _, err := io.CopyN(conn, zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("papers"), Key: aws.String("large")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Body.Close()
+	if n, err := io.Copy(io.Discard, out.Body); n != size || err != nil {
+		t.Errorf("%d bytes come back, %v", n, err)
+	}
+	if grown := s.peakMB(t) - before; grown > 40 {
+		t.Errorf("the server grows by %d MB over an object of 256 MB", grown)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -49,10 +50,16 @@ type paced struct {
 	left     int   // of the portion
 	got      atomic.Int64
 	ended    atomic.Bool
+	closed   atomic.Bool
 }
+
+var errClosed = errors.New("the body is not read any more")
 
 // Read implements io.Reader.
 func (p *paced) Read(b []byte) (int, error) {
+	if p.closed.Load() {
+		return 0, errClosed
+	}
 	if p.left <= 0 {
 		p.left = portion
 		_ = p.control.SetReadDeadline(time.Now().Add(p.patience)) // a server without deadlines has its own bounds
@@ -69,8 +76,11 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close implements io.Closer.
-func (p *paced) Close() error { return p.body.Close() }
+// Close implements io.Closer. The body itself stays open for leave.
+func (p *paced) Close() error {
+	p.closed.Store(true)
+	return nil
+}
 
 // bound limits how long the caller may take to read the next write.
 func (x *exchange) bound() {

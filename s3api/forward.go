@@ -84,6 +84,9 @@ func (x *exchange) outgoing() (*http.Request, error) {
 	if x.caller.Principal != nil && x.r.Method != http.MethodOptions {
 		x.sign(out, content)
 	}
+	// The store does not look for the end of chunks that it refuses, so that
+	// what is left of them would be the next request on the connection.
+	out.Close = out.ContentLength < 0
 	return out.WithContext(x.r.Context()), nil
 }
 

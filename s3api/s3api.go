@@ -154,13 +154,15 @@ func (x *exchange) serve() error {
 // that nothing behind them is taken for another request.
 func (x *exchange) frame() error {
 	r := x.r
-	switch {
-	case r.ProtoMajor == 1 && r.ProtoMinor == 0:
-		return fault(http.StatusBadRequest, "InvalidRequest", "HTTP/1.0 is not supported. Use HTTP/1.1 or HTTP/2.")
-	case !strings.HasPrefix(r.RequestURI, "/"):
-		return fault(http.StatusBadRequest, "InvalidURI", "The request target must be a path.")
-	case r.ProtoMajor == 1 && len(r.TransferEncoding) > 0:
+	old, noPath := r.ProtoMajor == 1 && r.ProtoMinor == 0, !strings.HasPrefix(r.RequestURI, "/")
+	if old || noPath || r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 		x.w.Header().Set("Connection", "close")
+	}
+	switch {
+	case old:
+		return fault(http.StatusBadRequest, "InvalidRequest", "HTTP/1.0 is not supported. Use HTTP/1.1 or HTTP/2.")
+	case noPath:
+		return fault(http.StatusBadRequest, "InvalidURI", "The request target must be a path.")
 	}
 	return nil
 }

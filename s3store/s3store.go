@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/versity/versitygw/backend/posix"
@@ -103,7 +104,32 @@ func (s *Store) dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, "unix", socket)
+	c, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c}, nil
+}
+
+// A conn lets the server answer early. It refuses an object without reading
+// all of it, and closes; that would be an error of writing, which would hide
+// the answer that waits to be read.
+type conn struct {
+	net.Conn
+	deaf atomic.Bool // the server reads no more
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(b []byte) (int, error) {
+	if c.deaf.Load() {
+		return len(b), nil
+	}
+	n, err := c.Conn.Write(b)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		c.deaf.Store(true)
+		return len(b), nil
+	}
+	return n, err
 }
 
 // open returns the socket that the store listens on. What failed is tried
@@ -149,7 +175,7 @@ func (s *Store) start() (string, error) {
 	}
 	listening := make(chan struct{})
 	s.server, err = vgw.New(s.backend, middlewares.RootUserConfig{Access: "root", Secret: s.Secret("root")}, s.options.Region,
-		accounts{s}, nil, nil, nil, nil, vgw.WithQuiet(), vgw.WithKeepAlive(), vgw.WithDisableACL(),
+		accounts{s}, nil, nil, nil, nil, vgw.WithQuiet(), vgw.WithKeepAlive(), vgw.WithDisableACL(), vgw.WithMiddleware("/", wholeBodies),
 		vgw.WithConcurrencyLimiter(4*maxRequests, maxRequests), vgw.WithOnListen(func() { close(listening) }))
 	if err != nil {
 		return "", err

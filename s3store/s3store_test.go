@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
 	"github.com/outcrop/outcrop/s3store"
+	"github.com/outcrop/outcrop/sigv4"
 )
 
 const mine, other = "111122223333", "444455556666"
@@ -176,5 +179,72 @@ func TestMetadataBesideTheFilesWhereTheyCannotHoldIt(t *testing.T) {
 	}
 	if found, err := filepath.Glob(filepath.Join(dir+".meta", "papers", "k", "*", "*")); err != nil || len(found) == 0 {
 		t.Errorf("nothing lies beside: %v, %v", found, err)
+	}
+}
+
+// TestAnEarlyRefusalIsHeard sends more than the store reads of an object that
+// it refuses.
+func TestAnEarlyRefusalIsHeard(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "s3"))
+	c := clientOf(s, mine, s.Secret(mine))
+	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("papers")}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "k", "first")
+	large := strings.NewReader(strings.Repeat("x", 8<<20))
+	for range 20 {
+		_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("papers"), Key: aws.String("k"), Body: large, IfNoneMatch: aws.String("*")})
+		if code(err) != "PreconditionFailed" {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestABodyThatBreaksOffIsNoObject does so at several places, with and without
+// a hash that would betray it.
+func TestABodyThatBreaksOffIsNoObject(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "s3"))
+	c := clientOf(s, mine, s.Secret(mine))
+	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("papers")}); err != nil {
+		t.Fatal(err)
+	}
+	signer := &sigv4.Signer{KeyID: mine, Secret: s.Secret(mine), Region: "us-east-1", Service: "s3", Path: sigv4.PathAsSent}
+	upload, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String("papers"), Key: aws.String("k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range []int{0, 1, 100, 8 << 10, 64 << 10, 500_000, 999_999, 0, 1, 100, 64 << 10, 500_000, 999_999, 0, 1, 100, 8 << 10, 64 << 10, 500_000, 999_999} {
+		target, text, content := "/papers/k", strings.Repeat("x", n), "UNSIGNED-PAYLOAD"
+		if i%2 == 1 {
+			target += "?partNumber=1&uploadId=" + *upload.UploadId
+		}
+		if i%3 == 2 {
+			text, content = "f4240\r\n"+text, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "PUT", "http://s3"+target, io.MultiReader(strings.NewReader(text), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := sigv4.Request{Method: "PUT", URI: target, Host: "s3"}
+		if r.ContentLength = 1_000_000; i%3 == 2 {
+			r.ContentLength, r.Close = -1, true
+			head.Fields = []sigv4.Field{{Name: "X-Amz-Trailer", Value: "x-amz-checksum-crc32"}, {Name: "X-Amz-Decoded-Content-Length", Value: "1000000"}}
+		}
+		for _, f := range signer.SignPayload(head.Fields, &head, content, time.Now()) {
+			r.Header.Set(f.Name, f.Value)
+		}
+		if response, err := s.Transport().RoundTrip(r); err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				t.Errorf("%s, %d bytes: it is written", target, n)
+			}
+		}
+	}
+	if text, err := get(t, c, "k"); code(err) != "NoSuchKey" {
+		t.Errorf("%d bytes are there, %v", len(text), err)
+	}
+	parts, err := c.ListParts(t.Context(), &s3.ListPartsInput{Bucket: aws.String("papers"), Key: aws.String("k"), UploadId: upload.UploadId})
+	if err != nil || len(parts.Parts) != 0 {
+		t.Errorf("parts are there: %v, %v", parts, err)
 	}
 }

@@ -1,0 +1,40 @@
+package s3store
+
+import (
+	"errors"
+	"io"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/versity/versitygw/s3api/utils"
+)
+
+// wholeBodies keeps a body that breaks off from becoming an object: fasthttp
+// tells of a connection that ends before the announced length as if the body
+// had ended well.
+func wholeBodies(c fiber.Ctx) error {
+	length := c.Request().Header.ContentLength()
+	if body := c.Request().BodyStream(); body != nil && length > 0 {
+		utils.ContextKeyBodyReader.Set(c, io.Reader(&whole{body: body, left: int64(length)}))
+	}
+	return c.Next()
+}
+
+// errBrokenOff is an error of its own: io.ErrUnexpectedEOF is taken for the
+// end of the last buffer.
+var errBrokenOff = errors.New("the body broke off")
+
+// A whole ends with io.EOF only once all of it was read.
+type whole struct {
+	body io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (w *whole) Read(p []byte) (int, error) {
+	n, err := w.body.Read(p)
+	w.left -= int64(n)
+	if errors.Is(err, io.EOF) && w.left > 0 || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errBrokenOff
+	}
+	return n, err
+}
