@@ -123,7 +123,7 @@ func (x *exchange) leave() {
 func (x *exchange) record() {
 	action, outcome, level := anything, "ok", slog.LevelInfo
 	switch {
-	case x.status >= http.StatusInternalServerError:
+	case x.status >= http.StatusInternalServerError && x.status != http.StatusNotImplemented:
 		outcome, level = "failed", slog.LevelError
 	case x.status >= http.StatusBadRequest:
 		outcome = "refused"

@@ -187,6 +187,10 @@ func oldSignature(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") || strings.HasPrefix(query, queryOldKey+"=") || strings.Contains(query, "&"+queryOldKey+"=")
 }
 
+// putPolicy is refused: in the store a policy replaces the owner's own right,
+// and one that does not name the owner could never be taken back.
+const putPolicy = "s3:PutBucketPolicy"
+
 // permit holds the call against what the key may do. Without credentials
 // nothing is to be had but the answer to a browser that asks whether it may
 // come with some.
@@ -199,6 +203,9 @@ func (x *exchange) permit() error {
 		return fault(http.StatusForbidden, "AccessDenied", "Access Denied: the request carries no credentials.")
 	}
 	for _, action := range x.op.actions {
+		if action == putPolicy {
+			return fault(http.StatusNotImplemented, "NotImplemented", "Bucket policies are not supported: a bucket is its account's alone.")
+		}
 		if !p.MayDo(action) {
 			return &outcrop.Error{Code: outcrop.CodeAccessDenied, Message: "The key " + p.KeyID + " may not perform " + action + "."}
 		}

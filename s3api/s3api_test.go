@@ -272,6 +272,7 @@ func TestRefusalsSpeakS3(t *testing.T) {
 		"an empty segment": {func(h *house) *http.Request { return h.request(t, "GET", "/bucket//key", "", "UNSIGNED-PAYLOAD") }, 400, "InvalidURI"},
 		"two operations":   {func(h *house) *http.Request { return h.request(t, "PUT", "/bucket?acl&policy", "", "UNSIGNED-PAYLOAD") }, 400, "InvalidArgument"},
 		"a large document": {func(h *house) *http.Request { return h.request(t, "POST", "/bucket?delete", large, "UNSIGNED-PAYLOAD") }, 400, "MaxMessageLengthExceeded"},
+		"a policy":         {func(h *house) *http.Request { return h.request(t, "PUT", "/bucket?policy", "{}", "UNSIGNED-PAYLOAD") }, 501, "NotImplemented"},
 		"another algorithm": {func(h *house) *http.Request {
 			return h.request(t, "PUT", "/bucket/key", "", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD")
 		}, 501, "NotImplemented"},
@@ -279,7 +280,7 @@ func TestRefusalsSpeakS3(t *testing.T) {
 			return h.request(t, "PUT", "/bucket/key", "", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
 		}, 411, "MissingContentLength"},
 		"a document in chunks": {func(h *house) *http.Request {
-			return h.request(t, "PUT", "/bucket?policy", "", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "X-Amz-Decoded-Content-Length", "0")
+			return h.request(t, "PUT", "/bucket?tagging", "", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "X-Amz-Decoded-Content-Length", "0")
 		}, 400, "InvalidRequest"},
 		"an action that the key lacks": {func(h *house) *http.Request { return h.request(t, "DELETE", "/bucket/key", "", "UNSIGNED-PAYLOAD") }, 403, "AccessDenied"},
 	} {

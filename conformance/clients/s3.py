@@ -173,10 +173,11 @@ def check_j_copies_and_deletes():
     refused("NoSuchKey", 404, s3.get_object, Bucket=BUCKET, Key="target")
 
 
-def check_k_tags_policies_and_cors():
+def check_k_tags_and_cors():
     put("tagged", Tagging="team=search")
     equal(s3.get_object_tagging(Bucket=BUCKET, Key="tagged")["TagSet"], [{"Key": "team", "Value": "search"}], "tags")
     refused("NoSuchBucketPolicy", 404, s3.get_bucket_policy, Bucket=BUCKET)
+    refused("NotImplemented", 501, s3.put_bucket_policy, Bucket=BUCKET, Policy="{}")
     s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [
         {"AllowedMethods": ["PUT"], "AllowedOrigins": ["https://page.example"], "AllowedHeaders": ["*"]}]})
     endpoint = os.environ["AWS_ENDPOINT_URL"]
