@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,3 +298,96 @@ func TestUploadsNeedLittleMemory(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestObjectsOutliveTheServersSuddenEnd kills the server in the middle of
+// uploads: what it has confirmed is there, and nothing is there by halves.
+func TestObjectsOutliveTheServersSuddenEnd(t *testing.T) {
+	s := launch(t, simulator())
+	if !s.ready() {
+		t.Fatal(s.err)
+	}
+	if _, err := s3Of(s, http.DefaultClient).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("papers")}); err != nil {
+		t.Fatal(err)
+	}
+	confirmed := map[string]bool{}
+	for round := range 3 {
+		confirmed = s.writeUntilKilled(t, round, confirmed)
+		s = &server{Data: s.Data, Config: s.Config, out: &output{}, err: &output{}, ended: make(chan struct{})}
+		if s.run(t); !s.ready() {
+			t.Fatal(s.err)
+		}
+		s.checkObjects(t, confirmed)
+	}
+	s.stop()
+	if len(confirmed) < 10 {
+		t.Errorf("only %d objects were written", len(confirmed))
+	}
+}
+
+// contentOf is what the object of a key holds: a megabyte that the key tells.
+func contentOf(key string) []byte {
+	return bytes.Repeat([]byte(key+" "), (1<<20)/(len(key)+1))
+}
+
+func (s *server) writeUntilKilled(t *testing.T, round int, confirmed map[string]bool) map[string]bool {
+	t.Helper()
+	var mu sync.Mutex
+	var writers sync.WaitGroup
+	enough := make(chan struct{})
+	for w := range 4 {
+		writers.Go(func() {
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			client := s3Of(s, &http.Client{Transport: transport})
+			for i := 0; ; i++ {
+				key := fmt.Sprintf("round-%d/writer-%d/%d", round, w, i)
+				if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("papers"), Key: &key, Body: bytes.NewReader(contentOf(key)), IfNoneMatch: aws.String("*")}); err != nil {
+					return
+				}
+				mu.Lock()
+				confirmed[key] = true
+				if w == 0 && i == 5 {
+					close(enough)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	select {
+	case <-enough:
+	case <-time.After(startTimeout):
+		t.Error("nothing is written")
+	}
+	_ = s.command.Process.Kill()
+	<-s.ended
+	writers.Wait()
+	return confirmed
+}
+
+func (s *server) checkObjects(t *testing.T, confirmed map[string]bool) {
+	t.Helper()
+	client := s3Of(s, http.DefaultClient)
+	found := map[string]bool{}
+	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: aws.String("papers")}); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Contents {
+			found[*o.Key] = true
+			out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("papers"), Key: o.Key, IfMatch: o.ETag})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(out.Body); err != nil || !bytes.Equal(got, contentOf(*o.Key)) {
+				t.Errorf("%s holds %d bytes, %v", *o.Key, len(got), err)
+			}
+			_ = out.Body.Close()
+		}
+	}
+	for key := range confirmed {
+		if !found[key] {
+			t.Errorf("%s is lost", key)
+		}
+	}
+}

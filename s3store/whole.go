@@ -1,11 +1,11 @@
 package s3store
 
 import (
-	"errors"
 	"io"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/versity/versitygw/s3api/utils"
+	"github.com/versity/versitygw/s3err"
 )
 
 // wholeBodies keeps a body that breaks off from becoming an object: fasthttp
@@ -19,9 +19,10 @@ func wholeBodies(c fiber.Ctx) error {
 	return c.Next()
 }
 
-// errBrokenOff is an error of its own: io.ErrUnexpectedEOF is taken for the
-// end of the last buffer.
-var errBrokenOff = errors.New("the body broke off")
+// errBrokenOff is the answer to a body that breaks off. Of the errors that it
+// could be of, io.ErrUnexpectedEOF would be taken for the end, and others for a
+// fault of the store.
+var errBrokenOff = s3err.GetAPIError(s3err.ErrIncompleteBody)
 
 // A whole ends with io.EOF only once all of it was read.
 type whole struct {
@@ -33,8 +34,8 @@ type whole struct {
 func (w *whole) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	w.left -= int64(n)
-	if errors.Is(err, io.EOF) && w.left > 0 || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errBrokenOff
+	if err == nil || err == io.EOF && w.left <= 0 {
+		return n, err
 	}
-	return n, err
+	return n, errBrokenOff
 }
