@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/outcrop/outcrop"
@@ -131,5 +132,37 @@ func TestWhatNobodyElseServesIsLookedForInS3(t *testing.T) {
 	r.Host = "evil.example"
 	if got := do(t, client, r); got.status != 403 || strings.Contains(got.body, "{}") {
 		t.Errorf("by a foreign name: %d %s", got.status, got.body)
+	}
+}
+
+// TestABucketMayBeCalledModel: its paths begin like those of invocations.
+func TestABucketMayBeCalledModel(t *testing.T) {
+	h := start(t, fast)
+	c := h.s3(t, "a", "b")
+	bucket, key := aws.String("model"), aws.String("m/converse")
+	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket}); err != nil {
+		t.Fatal(err)
+	}
+	upload, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: bucket, Key: key, UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("hello")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is no such upload
+		_, err = c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: key, UploadId: upload.UploadId,
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: aws.Int32(1)}}}})
+		if err != nil && s3Code(err) != "NoSuchUpload" {
+			t.Fatal(err)
+		}
+	}
+	if o, err := h.Objects().For(identity.OpenAccount).Stat(t.Context(), objects.Ref{Bucket: "model", Key: *key}); err != nil || o.Size != 5 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	client := newClient(t, &http.Transport{})
+	if r := h.ask(t, client, "POST", conversePath, hello); r.status != 200 {
+		t.Errorf("an invocation: %d %s", r.status, r.body)
 	}
 }

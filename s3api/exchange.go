@@ -41,37 +41,46 @@ type exchange struct {
 	closing bool
 }
 
-// paced reads a body, each portion of which has so long to come.
+// paced reads a body, each portion of which has so long to come. The store's
+// transport may read it still when the answer has come; stop ends that.
 type paced struct {
-	body     io.ReadCloser
+	body     io.Reader
 	control  *http.ResponseController
 	patience time.Duration
+	length   int64 // as announced; negative if it was not
 	most     int64 // 0: no bound
-	left     int   // of the portion
-	got      atomic.Int64
-	ended    atomic.Bool
 	closed   atomic.Bool
+	got      atomic.Int64
+
+	mu    sync.Mutex // held while the body is read
+	left  int        // of the portion
+	ended bool
 }
 
 var errClosed = errors.New("the body is not read any more")
 
 // Read implements io.Reader.
 func (p *paced) Read(b []byte) (int, error) {
-	if p.closed.Load() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed.Load():
 		return 0, errClosed
-	}
-	if p.left <= 0 {
+	case p.ended:
+		return 0, io.EOF
+	case p.left <= 0:
 		p.left = portion
 		_ = p.control.SetReadDeadline(time.Now().Add(p.patience)) // a server without deadlines has its own bounds
 	}
 	n, err := p.body.Read(b)
 	p.left -= n
-	if got := p.got.Add(int64(n)); p.most > 0 && got > p.most {
-		return 0, tooLarge()
-	}
-	if err == io.EOF {
-		p.ended.Store(true)
+	got := p.got.Add(int64(n))
+	if err == io.EOF || got == p.length {
+		p.ended = true
 		_ = p.control.SetReadDeadline(time.Time{})
+	}
+	if p.most > 0 && got > p.most {
+		return 0, tooLarge()
 	}
 	return n, err
 }
@@ -80,6 +89,25 @@ func (p *paced) Read(b []byte) (int, error) {
 func (p *paced) Close() error {
 	p.closed.Store(true)
 	return nil
+}
+
+// stop returns once nobody reads the body any more, and reports whether all of
+// it was read. A read that still waits for the caller has so long.
+func (p *paced) stop(wait time.Duration) (whole bool) {
+	p.closed.Store(true)
+	if p.mu.TryLock() {
+		defer p.mu.Unlock()
+		return p.ended
+	}
+	_ = p.control.SetReadDeadline(time.Now().Add(wait))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
+
+// unread reports whether some of the body may still come.
+func (p *paced) unread() bool {
+	return p.got.Load() != p.length
 }
 
 // bound limits how long the caller may take to read the next write.
@@ -101,17 +129,22 @@ var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 // hangUp says that the connection ends with this answer if the body was not
 // read: nobody waits for what is left of it.
 func (x *exchange) hangUp() {
-	if x.r.ProtoMajor > 1 || x.r.Body == http.NoBody || x.in != nil && x.in.ended.Load() {
+	if x.r.ProtoMajor > 1 || x.r.Body == http.NoBody || x.in != nil && !x.in.unread() {
 		return
 	}
 	x.closing = true
 	x.w.Header().Set("Connection", "close")
 }
 
-// leave lets the caller notice the answer after hangUp. A connection that is
-// closed with bytes unread is reset, and a reset overtakes the answer.
+// leave lets the caller notice the answer after hangUp, and returns once
+// nobody reads the request any more. A connection that is closed with bytes
+// unread is reset, and a reset overtakes the answer.
 func (x *exchange) leave() {
-	if !x.closing || x.control.Flush() != nil {
+	if x.closing && x.control.Flush() != nil {
+		x.closing = false
+	}
+	whole := x.in == nil || x.in.stop(lingerTime)
+	if whole && x.in != nil || !x.closing {
 		return
 	}
 	_ = x.control.SetReadDeadline(time.Now().Add(lingerTime))

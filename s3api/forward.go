@@ -125,7 +125,7 @@ func withoutCredentials(query string) string {
 // body gives out the caller's body, and returns what its head is to say of
 // it. Chunks with signatures are verified here and go on without.
 func (x *exchange) body(out *http.Request) (content string, err error) {
-	x.in = &paced{body: x.r.Body, control: x.control, patience: x.api.patience}
+	x.in = &paced{body: x.r.Body, control: x.control, patience: x.api.patience, length: x.r.ContentLength}
 	out.Body, out.ContentLength = x.in, x.r.ContentLength
 	content = x.caller.Content
 	switch {
@@ -216,9 +216,7 @@ func (x *exchange) answer(from *http.Response) error {
 		}
 	}
 	x.status, x.storeID = from.StatusCode, from.Header.Get("X-Amz-Request-Id")
-	if from.StatusCode >= http.StatusBadRequest {
-		x.hangUp()
-	}
+	x.hangUp()
 	x.bound()
 	x.w.WriteHeader(from.StatusCode)
 	if x.r.Method == http.MethodHead {

@@ -2,6 +2,7 @@ package s3api_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -96,4 +97,29 @@ func TestWhichRequestsAreForS3(t *testing.T) {
 			t.Errorf("%s: anonymous %v", name, got)
 		}
 	}
+}
+
+// FuzzActions looks for targets that pass although the store could read them
+// as others, or that are nobody's to permit.
+func FuzzActions(f *testing.F) {
+	for _, target := range []string{"/b/k?uploadId=u&partNumber=1", "/b/%2e%2e/k", "/b//k", "/b/k?acl&%61cl=", "/?x", "/b%2fk?policy;acl"} {
+		f.Add("PUT", target)
+	}
+	f.Fuzz(func(t *testing.T, method, target string) {
+		if !strings.HasPrefix(target, "/") {
+			return
+		}
+		actions, _, err := s3api.ActionsOf(asked(method, target))
+		if err != nil {
+			return
+		}
+		if len(actions) == 0 || !strings.HasPrefix(actions[0], "s3:") {
+			t.Errorf("%s %s needs %q", method, target, actions)
+		}
+		path, _, _ := strings.Cut(target, "?")
+		decoded, err := url.PathUnescape(path)
+		if err != nil || slices.Contains(strings.Split(decoded, "/"), "..") || strings.Contains(decoded, "//") {
+			t.Errorf("%s passes", target)
+		}
+	})
 }
