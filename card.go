@@ -19,6 +19,8 @@ type Card struct {
 	MaxOutput      int // tokens of an answer; also the default for maxTokens
 	// Unit is what one model unit carries; zero if the card does not say.
 	Unit UnitRates
+	// Price is what its tokens cost; nil if that is not known.
+	Price *Price
 }
 
 // UnitRates is what one model unit of provisioned throughput carries in a

@@ -14,7 +14,7 @@ var floors = map[string]int{
 	"": 0,
 
 	"jsonscan": 1, "eventstream": 1, "sse": 1, "sigv4": 1, "awschunked": 1,
-	"step": 1, "fair": 1, "tokens": 1, "schema": 1, "shape": 1, "jsonbody": 1, "lifecycle": 1, "bucket": 1, "estimate": 1,
+	"step": 1, "fair": 1, "tokens": 1, "schema": 1, "shape": 1, "jsonbody": 1, "lifecycle": 1, "bucket": 1, "estimate": 1, "price": 1,
 
 	"h1": 2, "h1server": 2, "bedrock": 2, "openai": 2, "anthropic": 2, "native": 2,
 	"identity": 2, "catalog": 2, "config": 2, "ledger": 2, "calibration": 2,

@@ -125,6 +125,10 @@ type Receipt struct {
 	// Estimated tells that Usage is at least in part an estimate, because the
 	// engine did not tell.
 	Estimated bool
+	// Cost is what Usage costs at the card's price, meaningful if Priced: a
+	// model without a price costs an unknown amount, and not nothing.
+	Cost   NanoDollars
+	Priced bool
 	// Limit is the first limit that the request met; nil if it met none.
 	Limit *Limit
 	// Tries is the first of the request's tries in the scheduler; nil if it had

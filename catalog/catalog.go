@@ -73,6 +73,7 @@ func complete(card outcrop.Card, base *outcrop.Card) outcrop.Card {
 	card.Context = cmp.Or(card.Context, base.Context)
 	card.Lifecycle = cmp.Or(card.Lifecycle, base.Lifecycle)
 	card.Unit = cmp.Or(card.Unit, base.Unit)
+	card.Price = cmp.Or(card.Price, base.Price)
 	card.Streaming = card.Streaming || base.Streaming
 	card.Input = or(card.Input, base.Input)
 	card.Output = or(card.Output, base.Output)

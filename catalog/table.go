@@ -117,7 +117,7 @@ func expand(rows []row) (cards []outcrop.Card) {
 		card := *guess(r.id)
 		card.Name, card.Input, card.Inference = r.name, r.input, r.inference
 		card.Context, card.MaxOutput = r.context, r.output
-		card.Lifecycle.Status = r.status
+		card.Lifecycle.Status, card.Price = r.status, priceOf(r.id)
 		if len(r.variants) == 0 {
 			card.Customizations = r.tuning
 		}

@@ -177,6 +177,8 @@ type Model struct {
 	Input []string `yaml:"input" enum:"text|image" since:"0.1" aka:"modalities input_modalities"`
 	// What one model unit of provisioned throughput carries. Without it, what the model's own card says, or a sixteenth of an engine.
 	Unit Unit `yaml:"unit" since:"0.2" aka:"model_unit"`
+	// What its tokens cost. Without it, what the built-in catalogue knows for its own ids; otherwise the price is unknown.
+	Price Price `yaml:"price" since:"0.2" aka:"prices pricing"`
 	// The engines that serve the model. Each must serve the same weights: a call goes to any of them.
 	Engines []Engine `yaml:"engines" need:"yes" since:"0.1" aka:"engine backends backend servers upstreams"`
 }
@@ -313,7 +315,7 @@ func (c *Config) ServesBuiltin() bool {
 func (m *Model) Card() outcrop.Card {
 	card := outcrop.Card{
 		ID: m.ID, Name: m.Name, Provider: m.Provider, Dialect: dialect(m.Dialect),
-		Context: m.Context, MaxOutput: m.MaxOutput, Unit: m.Unit.rates(),
+		Context: m.Context, MaxOutput: m.MaxOutput, Unit: m.Unit.rates(), Price: m.Price.card(),
 	}
 	for _, in := range m.Input {
 		if in == "image" {

@@ -52,7 +52,7 @@ func sameFile(t *testing.T, path string, want []byte) {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}
-	for _, path := range []string{"config.go", "capacity.go", "s3.go", "secret.go", "scalar.go"} {
+	for _, path := range []string{"config.go", "capacity.go", "s3.go", "price.go", "secret.go", "scalar.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -245,6 +245,8 @@ func valueText(f reflect.StructField) string {
 		return "size"
 	case "config.Percent":
 		return "share"
+	case "config.Dollars":
+		return "dollars"
 	case "config.Secret":
 		return "secret"
 	case "map[string]config.HeaderValue":
@@ -321,6 +323,8 @@ func schemaValue(t *testing.T, docs map[string]string, of reflect.Type, f reflec
 		return number(`^[0-9.]+ *([kKMGT]B|[KMGT]iB|B)?$`)
 	case "config.Percent":
 		return number(`^[0-9.]+%?$`)
+	case "config.Dollars":
+		return number(`^\$?[0-9.]+$`)
 	case "config.Secret":
 		return clone(secretSchema)
 	case "map[string]config.HeaderValue":

@@ -22,6 +22,9 @@ type Size int64
 // A Percent is a share between 0 and 1; in the file 30% or 0.3.
 type Percent float64
 
+// Dollars is an amount of money in nano-dollars; in the file 0.25 or $0.25.
+type Dollars int64
+
 // setScalar parses text as the field's type wants it, checks it and sets v.
 // It returns what is wrong, or "".
 func setScalar(v reflect.Value, f *field, text string) (what, help string) {
@@ -57,6 +60,12 @@ func parseScalar(v reflect.Value, text string) (what, help string) {
 			return "is not a share between 0% and 100%", "write 30% or 0.3"
 		}
 		v.SetFloat(p)
+	case Dollars:
+		n, ok := parseDollars(text)
+		if !ok {
+			return "is not an amount of dollars", "write 0.25 or $3, with at most nine digits behind the point"
+		}
+		v.SetInt(n)
 	default:
 		return parseBasic(v, text)
 	}
@@ -174,6 +183,21 @@ func scaled(digits string, factor int64) (int64, bool) {
 		return 0, false
 	}
 	return int64(x), true
+}
+
+// nanos is how many digits there are behind the point of a dollar.
+const nanos = 9
+
+// parseDollars reads an amount without rounding.
+func parseDollars(text string) (int64, bool) {
+	whole, part, _ := strings.Cut(strings.TrimPrefix(text, "$"), ".")
+	const mostDigits = 9
+	digits := whole + part
+	if digits == "" || strings.Trim(digits, "0123456789") != "" || len(whole) > mostDigits || len(part) > nanos {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits+strings.Repeat("0", nanos-len(part)), 10, 64)
+	return n, err == nil
 }
 
 func parsePercent(text string) (float64, bool) {
@@ -310,6 +334,8 @@ func formatScalar(v reflect.Value) string {
 		return x.String()
 	case Percent:
 		return x.String()
+	case Dollars:
+		return x.String()
 	}
 	switch v.Kind() {
 	case reflect.Bool:
@@ -362,3 +388,6 @@ func (p Percent) String() string {
 	}
 	return s
 }
+
+// String returns the amount as a decimal number.
+func (d Dollars) String() string { return outcrop.NanoDollars(d).String() }

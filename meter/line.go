@@ -49,6 +49,9 @@ func appendReceipt(b []byte, e *Entry) []byte {
 		b = appendInt(b, "cache_read_tokens", int64(r.Usage.CacheRead))
 		b = appendInt(b, "cache_write_tokens", int64(r.Usage.CacheWrite))
 	}
+	if r.Priced {
+		b = append(r.Cost.Append(append(appendName(b, "cost_usd"), '"')), '"')
+	}
 	b = appendString(b, "stop", string(r.Stop))
 	b = appendString(b, "engine", r.Engine)
 	if r.Simulated {

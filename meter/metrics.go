@@ -21,6 +21,7 @@ type metrics struct {
 	classFirst *prometheus.HistogramVec
 	simulated  *prometheus.CounterVec
 	spilled    *prometheus.CounterVec
+	cost       *prometheus.CounterVec
 
 	mu       sync.RWMutex
 	resolved map[labels]*children
@@ -37,6 +38,7 @@ type labels struct {
 type children struct {
 	requests, simulated        prometheus.Counter
 	input, output, read, write prometheus.Counter
+	cost                       prometheus.Counter
 	duration, first, between   prometheus.Observer
 	spilled                    prometheus.Counter  // nil if they did not
 	queue, classFirst          prometheus.Observer // nil if they were not scheduled
@@ -62,6 +64,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		spilled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "outcrop_spilled_requests_total", Help: "Invocations over their provisioned throughput that were served on demand, by model and class."},
 			[]string{"model", "to"}),
+		cost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "outcrop_cost_dollars_total", Help: "What the tokens cost, in US dollars, of models that have a price."}, []string{"model", "outcome"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "outcrop_request_duration_seconds", Help: "Time from a request's arrival to its answer's end.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}, by),
@@ -79,7 +83,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17)}, []string{"model", "class"}),
 		resolved: map[labels]*children{},
 	}
-	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between, m.queue, m.classFirst, m.spilled)
+	reg.MustRegister(m.requests, m.simulated, m.tokens, m.duration, m.first, m.between, m.queue, m.classFirst, m.spilled, m.cost)
 	return m
 }
 
@@ -92,6 +96,9 @@ func (m *metrics) record(e *Entry) {
 	add(c.output, u.Output)
 	add(c.read, u.CacheRead)
 	add(c.write, u.CacheWrite)
+	if e.Receipt.Cost > 0 {
+		c.cost.Add(float64(e.Receipt.Cost) / 1e9)
+	}
 	if e.Receipt.Simulated {
 		c.simulated.Inc()
 	}
@@ -148,6 +155,7 @@ func (m *metrics) resolve(l labels) *children {
 		output:    m.tokens.WithLabelValues(model, outcome, "output"),
 		read:      m.tokens.WithLabelValues(model, outcome, "cache_read"),
 		write:     m.tokens.WithLabelValues(model, outcome, "cache_write"),
+		cost:      m.cost.WithLabelValues(model, outcome),
 		duration:  m.duration.WithLabelValues(model, operation, outcome),
 		first:     m.first.WithLabelValues(model, outcome),
 		between:   m.between.WithLabelValues(model, outcome),

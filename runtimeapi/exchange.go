@@ -11,6 +11,7 @@ import (
 	"github.com/outcrop/outcrop/bedrock"
 	"github.com/outcrop/outcrop/explain"
 	"github.com/outcrop/outcrop/meter"
+	"github.com/outcrop/outcrop/price"
 )
 
 // maxKept is the largest buffer that an exchange takes back to the pool.
@@ -117,11 +118,24 @@ func (x *exchange) finish(ctx context.Context, err error) {
 	if err != nil {
 		x.fail(ctx, err, &entry)
 	}
+	x.charge()
 	entry.Status, entry.Receipt, entry.Duration = x.status, x.receipt, x.elapsed()
 	x.api.book.Record(&entry)
 	if x.api.options.Explain != nil {
 		x.explain(err, &entry)
 	}
+}
+
+// charge writes what the call costs into its receipt, if the model has a price.
+func (x *exchange) charge() {
+	if x.target == nil || x.target.Card.Price == nil || x.receipt.Usage == (outcrop.Usage{}) {
+		return
+	}
+	class, r := outcrop.ClassDefault, &x.receipt
+	if r.Scheduled || r.Spilled || r.Unit != "" {
+		class = r.Class
+	}
+	r.Cost, r.Priced = price.Of(x.target.Card.Price, class, r.Usage), true
 }
 
 // explain keeps why the call went as it did.

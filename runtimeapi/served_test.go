@@ -125,3 +125,43 @@ func TestServiceTierSaysReservedWithinItAndDefaultAfterOverflow(t *testing.T) {
 		})
 	}
 }
+
+// priced returns the record of a call of a model at the price, which ends with
+// the receipt and the failure.
+func priced(t *testing.T, price *outcrop.Price, receipt outcrop.Receipt, failure error) map[string]any {
+	t.Helper()
+	c := card(outcrop.DialectNova)
+	c.Price = price
+	m := modelFunc(func(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
+		if failure != nil {
+			return receipt, failure
+		}
+		_, err := says(nil, hello()...)(ctx, req, out)
+		return receipt, err
+	})
+	_, line := newHouse(oneTarget{&runtimeapi.Target{Card: c, Model: m}}, false).serve(t, newCall(outcrop.OpConverse, converseBody))
+	return line
+}
+
+func TestTheRecordSaysWhatACallCost(t *testing.T) {
+	price := &outcrop.Price{Input: 250_000_000, Output: 1_250_000_000, Batch: 50, Flex: 50, Priority: 175}
+	used := outcrop.Usage{Input: 1000, Output: 100}
+	broke := &outcrop.Error{Code: outcrop.CodeModelError, Message: "it broke"}
+	for name, c := range map[string]struct {
+		price   *outcrop.Price
+		receipt outcrop.Receipt
+		failure error
+		want    any
+	}{
+		"on demand":          {price, outcrop.Receipt{Usage: used}, nil, "0.000375"},
+		"batch":              {price, outcrop.Receipt{Usage: used, Class: outcrop.ClassBatch, Scheduled: true}, nil, "0.0001875"},
+		"provisioned":        {price, outcrop.Receipt{Usage: used, Class: outcrop.ClassProvisioned, Unit: "u"}, nil, "0"},
+		"what broke off too": {price, outcrop.Receipt{Usage: outcrop.Usage{Input: 1000}}, broke, "0.00025"},
+		"nothing used":       {price, outcrop.Receipt{}, broke, nil},
+		"no price":           {nil, outcrop.Receipt{Usage: used}, nil, nil},
+	} {
+		if got := priced(t, c.price, c.receipt, c.failure)["cost_usd"]; got != c.want {
+			t.Errorf("%s: cost_usd is %v, want %v", name, got, c.want)
+		}
+	}
+}
