@@ -15,9 +15,11 @@ var floors = map[string]int{
 
 	"jsonscan": 1, "eventstream": 1, "sse": 1, "sigv4": 1, "awschunked": 1,
 	"step": 1, "fair": 1, "tokens": 1, "schema": 1, "shape": 1, "jsonbody": 1, "lifecycle": 1, "bucket": 1, "estimate": 1, "price": 1,
+	"backlog": 1,
 
 	"h1": 2, "h1server": 2, "bedrock": 2, "openai": 2, "anthropic": 2, "native": 2,
 	"identity": 2, "catalog": 2, "config": 2, "ledger": 2, "calibration": 2,
+	"records": 2,
 
 	"upstream": 3, "sim": 3, "route": 3, "meter": 3, "store": 3, "probe": 3, "capacity": 3,
 	"quota": 3, "explain": 3, "measure": 3, "s3store": 3, "objects": 3,

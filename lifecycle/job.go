@@ -48,7 +48,7 @@ var jobSteps = map[JobEvent]map[outcrop.JobStatus]outcrop.JobStatus{
 	JobHalt: {outcrop.JobStopping: outcrop.JobStopped},
 }
 
-// A job that names no timeout has DefaultJobTime [Bedrock user guide].
+// DefaultJobTime is the timeout of a job that names none [Bedrock user guide].
 const DefaultJobTime = 24 * time.Hour
 
 // SubmitJob returns j as a job that waits to be validated. now is truncated to
