@@ -23,6 +23,7 @@ var floors = map[string]int{
 
 	"upstream": 3, "sim": 3, "route": 3, "meter": 3, "store": 3, "probe": 3, "capacity": 3,
 	"quota": 3, "explain": 3, "measure": 3, "s3store": 3, "objects": 3,
+	"batch": 3,
 
 	"runtimeapi": 4, "controlapi": 4, "metricsapi": 4, "simapi": 4, "watchapi": 4, "s3api": 4,
 

@@ -1,0 +1,202 @@
+// Package batch runs batch jobs: it validates their files, hands their records
+// out in chunks, has each record answered by an Invoker, and writes answers,
+// errors and the manifest where the job says. docs/batch.md tells the rules.
+//
+// A job survives whatever ends the server. Work is queued by River, which can
+// run the same work twice at once; so every piece of work counts its attempts in
+// an epoch of its own, and every transaction that writes down what was done
+// checks it. The answers of some records, that they are answered, and what they
+// cost are one transaction, so that each record is in the output once and is
+// paid for once. What a crash loses is at most what was not written down since,
+// which is run again.
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/outcrop/outcrop"
+)
+
+// An Object is one file of a store of objects.
+type Object struct {
+	Key, ETag string
+	Size      int64
+}
+
+// What an Objects can refuse; each may come wrapped. Any other error is taken
+// to pass.
+var (
+	ErrNoObject = errors.New("there is no such object or bucket")
+	ErrDenied   = errors.New("access is denied")
+	ErrChanged  = errors.New("the object is not the one that was expected")
+	ErrExists   = errors.New("there is an object already")
+)
+
+// Objects is a store of objects as one account sees it. It is safe for
+// concurrent use.
+type Objects interface {
+	// List returns objects whose keys begin with prefix and come after a key,
+	// in the order of keys, and whether there are more.
+	List(ctx context.Context, bucket, prefix, after string) (page []Object, more bool, err error)
+	Stat(ctx context.Context, bucket, key string) (Object, error)
+	// Read returns the bytes from..to of the object if it still has the ETag,
+	// or ErrChanged. An empty etag is any.
+	Read(ctx context.Context, bucket, key, etag string, from, to int64) (io.ReadCloser, error)
+	// Put writes a whole object; with exclusive only if there is none, or else
+	// ErrExists. body is not kept.
+	Put(ctx context.Context, bucket, key string, body []byte, exclusive bool) error
+	// Begin starts an upload in parts. It becomes the object with Complete.
+	Begin(ctx context.Context, bucket, key string) (upload string, err error)
+	// Part writes part n, from 1; all but the last have 5 MiB or more.
+	Part(ctx context.Context, bucket, key, upload string, n int, body []byte) (etag string, err error)
+	Complete(ctx context.Context, bucket, key, upload string, etags []string) error
+	Abort(ctx context.Context, bucket, key, upload string) error
+	// Uploads returns the uploads of the key that were begun and not ended.
+	Uploads(ctx context.Context, bucket, key string) (uploads []string, err error)
+	// Delete removes an object; one that is not there is no error.
+	Delete(ctx context.Context, bucket, key string) error
+}
+
+// A Row is one record on its way to a model.
+type Row struct {
+	Job    *outcrop.Job // read-only
+	ID     string       // of the invocation; another one for each attempt
+	Input  outcrop.JSON // borrowed until Invoke returns
+	Hurry  bool         // its job does not make it on idle capacity alone
+	Expiry time.Time    // after which the answer is of no use
+}
+
+// An Invoker answers records. It is safe for concurrent use.
+//
+// The answer is a whole body, and the caller's. The Receipt tells what was
+// consumed, also beside an error. Errors of type *outcrop.Error are told to the
+// owner of the job.
+type Invoker interface {
+	Invoke(ctx context.Context, row *Row) (answer []byte, receipt outcrop.Receipt, err error)
+}
+
+// Options configure a Runner. Zero values stand for the defaults.
+type Options struct {
+	// Database is a file for SQLite, or a postgres:// address.
+	Database string
+	// Server names this server among those that share the database, also after
+	// a restart.
+	Server string
+	// Objects returns the store as the account sees it; owner, if not empty,
+	// is the account that buckets are expected to belong to.
+	Objects func(account, owner string) Objects
+	Invoker Invoker
+
+	ChunkRecords int64 // in a chunk at most; 2000
+	ChunkBytes   int64 // 8 MiB
+	MaxLine      int   // bytes of a line; 32 MiB
+	Chunks       int   // of one model that are worked on at a time; 4
+	Concurrency  int   // records of one chunk that run at a time; 64
+
+	MinRecords, MaxRecords int64 // in a job; 0 is no bound
+	EnqueuedTokens         int64 // of one account that wait at a time; 0 is no bound
+
+	PartBytes int           // after which answers are written down; 8 MiB
+	PartTime  time.Duration // likewise; 10 s
+	// Turn is how long work goes on before it is written down and queued
+	// again, and Timeout when it is cut off. Other servers take over the work
+	// of one that died after Rescue, which is more than twice as long.
+	Turn, Timeout, Rescue time.Duration // 5 min, 10 min, 25 min
+	Poll                  time.Duration // how often to look for work and for what was stopped; 500 ms
+
+	// Event, if not nil, is told of every change of a job's status, at least
+	// once, in no order. An error has it called again later.
+	Event   func(ctx context.Context, e Event) error
+	Metrics *Metrics     // nil counts nothing
+	Log     *slog.Logger // nil: nothing is logged
+}
+
+func (o Options) withDefaults() Options {
+	o.Server = cmp.Or(o.Server, "outcrop")
+	o.ChunkRecords = cmp.Or(o.ChunkRecords, 2000)
+	o.ChunkBytes = cmp.Or(o.ChunkBytes, 8<<20)
+	o.MaxLine = cmp.Or(o.MaxLine, 32<<20)
+	o.Chunks = cmp.Or(o.Chunks, 4)
+	o.Concurrency = cmp.Or(o.Concurrency, 64)
+	o.PartBytes = cmp.Or(o.PartBytes, 8<<20)
+	o.PartTime = cmp.Or(o.PartTime, 10*time.Second)
+	o.Turn = cmp.Or(o.Turn, 5*time.Minute)
+	o.Timeout = cmp.Or(o.Timeout, 2*o.Turn)
+	o.Rescue = max(o.Rescue, 2*o.Timeout+o.Timeout/2)
+	o.Poll = cmp.Or(o.Poll, 500*time.Millisecond)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	return o
+}
+
+// A Runner runs batch jobs. It is safe for concurrent use.
+type Runner struct {
+	Options
+	db database
+
+	mu      sync.Mutex
+	running map[chunkID]bool // chunks that this process works on
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	keepers sync.WaitGroup
+}
+
+// Open opens the database, makes it if there is none, and brings its schema up
+// to date. The caller must Close the Runner. No work is done before Start.
+func Open(ctx context.Context, o Options) (*Runner, error) {
+	r := &Runner{Options: o.withDefaults(), running: map[chunkID]bool{}}
+	var err error
+	if r.db, err = openDatabase(ctx, r); err != nil {
+		return nil, err
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// Start takes up the work: what an earlier process of the same server left
+// undone, and what is queued.
+func (r *Runner) Start(ctx context.Context) error {
+	if err := r.db.change(ctx, r.resume); err != nil {
+		return err
+	}
+	if err := r.db.start(r.life); err != nil {
+		return err
+	}
+	r.keepers.Go(r.keep)
+	return nil
+}
+
+// Close ends all work, writes down what was done and closes the database. The
+// work goes on after the next Start.
+func (r *Runner) Close() error {
+	r.end()
+	r.keepers.Wait()
+	return r.db.close()
+}
+
+// keep looks after the jobs whose time is over, until the Runner is closed.
+func (r *Runner) keep() {
+	tick := time.NewTicker(r.Poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.life.Done():
+			return
+		case <-tick.C:
+		}
+		if err := r.sweep(r.life); err != nil && r.life.Err() == nil {
+			r.Log.Error("batch jobs not looked after", "reason", err.Error())
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/batch"
+	"github.com/outcrop/outcrop/outcroptest"
+)
+
+// TestEveryCallOfTheStoreMayFailOnce before and after it had its effect, and
+// each record is still written once.
+func TestEveryCallOfTheStoreMayFailOnce(t *testing.T) {
+	var calls atomic.Int64
+	failAt := func(n int64) func(string, string, string) error {
+		return func(method, bucket, key string) error {
+			if calls.Add(1) == n {
+				return errors.New("the store is out of order")
+			}
+			return nil
+		}
+	}
+	for _, late := range []bool{false, true} {
+		for n := int64(1); ; n++ {
+			w := newWorld(t, echo).start()
+			w.input("data/a.jsonl", lines(25))
+			calls.Store(0)
+			if late {
+				w.folder.Late = failAt(n)
+			} else {
+				w.folder.Fault = failAt(n)
+			}
+			j := w.ended(w.submit(w.newJob("s3://in/data/a.jsonl")))
+			w.tidied(j)
+			w.exact(j, 25)
+			if t.Failed() {
+				t.Fatalf("after a fault of call %d (late: %v)", n, late)
+			}
+			_ = w.runner.Close()
+			if calls.Load() < n {
+				break
+			}
+		}
+	}
+}
+
+// TestTwoServersAndTurnsThatRunTwice share one database. Whatever is queued
+// twice, by whomever, each record is written and paid for once.
+func TestTwoServersAndTurnsThatRunTwice(t *testing.T) {
+	slow := func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
+		return echo(ctx, row)
+	}
+	w := newWorld(t, slow)
+	w.options.Server = "one"
+	w.start()
+	one := w.runner
+	w.options.Server = "two"
+	w.start()
+	two := w.runner
+	w.input("data/a.jsonl", lines(300))
+	j := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	for !w.state(j).Status.Ended() {
+		for _, r := range []*batch.Runner{one, two} {
+			if err := errors.Join(r.AgainChunks(t.Context()), r.AgainJob(t.Context(), j.ARN.ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.exact(w.state(j), 300)
+	w.tidied(j)
+}
+
+// TestAccountsTakeTurns on one model, and a small job does not wait for a big
+// one of its account.
+func TestAccountsTakeTurns(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	gate := make(chan struct{})
+	w := newWorld(t, func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		<-gate
+		mu.Lock()
+		defer mu.Unlock()
+		if name := row.Job.Name; len(order) == 0 || order[len(order)-1] != name {
+			order = append(order, name)
+		}
+		return echo(ctx, row)
+	})
+	w.options.Chunks = 1
+	w.start()
+	w.input("big/a.jsonl", lines(1200))
+	w.input("small/a.jsonl", lines(10))
+	big, small, other := w.newJob("s3://in/big/a.jsonl"), w.newJob("s3://in/small/a.jsonl"), w.newJob("s3://in/big/a.jsonl")
+	big.Name, small.Name, other.Name = "big", "small", "other"
+	other.ARN.Account = "444455556666"
+	w.submit(big)
+	w.until("the big one runs", func() bool { return w.state(big).Status == outcrop.JobInProgress })
+	for _, j := range []outcrop.Job{small, other} {
+		w.submit(j)
+		w.until("it is scheduled", func() bool { return w.state(j).Status == outcrop.JobScheduled })
+	}
+	close(gate)
+	w.ended(small)
+	w.until("both accounts had their turn again", func() bool { mu.Lock(); defer mu.Unlock(); return len(order) >= 6 })
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Join(order[:6], " "); got != "big other small other big other" {
+		t.Errorf("the order was %s", got)
+	}
+}
+
+// What a child process is told by its environment.
+const (
+	childDir      = "OUTCROP_BATCH_CHILD"
+	childDatabase = "OUTCROP_BATCH_DATABASE"
+	childServer   = "OUTCROP_BATCH_SERVER"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// killed are the options of a server that is to be killed.
+func killed(folder, database, server string) batch.Options {
+	return batch.Options{
+		Database: database, Server: server, ChunkRecords: 200, Concurrency: 2, PartTime: 30 * time.Millisecond, Poll: 20 * time.Millisecond,
+		Turn: 2 * time.Second, Timeout: 4 * time.Second,
+		Objects: func(string, string) batch.Objects { return &outcroptest.Folder{Dir: folder} },
+		Invoker: invokerFunc(func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+			time.Sleep(2 * time.Millisecond)
+			return echo(ctx, row)
+		}),
+	}
+}
+
+// child is a server that runs until it is killed.
+func child(dir string) {
+	r, err := batch.Open(context.Background(), killed(dir, os.Getenv(childDatabase), os.Getenv(childServer)))
+	if err == nil {
+		err = r.Start(context.Background())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("up")
+	select {}
+}
+
+// spawn starts a child and returns what kills it.
+func spawn(t *testing.T, dir, database, server string) (kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childDatabase+"="+database, childServer+"="+server)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = out.Read(make([]byte, 3)) // it is up, or has told why not
+	return sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+}
+
+// number reads how often something is done from the environment.
+func number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// TestKilledServersLoseNothing kills the server at random moments of a job, as
+// often as OUTCROP_KILLS says.
+func TestKilledServersLoseNothing(t *testing.T) {
+	n, kills := int64(number("OUTCROP_KILL_RECORDS", 4000)), number("OUTCROP_KILLS", 4)
+	w := newWorld(t, echo)
+	w.options = killed(w.folder.Dir, w.options.Database, "parent")
+	killing(t, w, n, kills, []string{"server"})
+}
+
+// killing has servers work on a job of n records, and kills one of them at
+// random so many times.
+func killing(t *testing.T, w *world, n int64, kills int, servers []string) {
+	w.input("data/a.jsonl", lines(int(n)))
+	r, err := batch.Open(t.Context(), w.options) // it looks on, and does no work
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.runner = r
+	t.Cleanup(func() { _ = r.Close() })
+	j := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	running := make([]func(), len(servers))
+	for i, name := range servers {
+		running[i] = spawn(t, w.folder.Dir, w.options.Database, name)
+	}
+	done := 0
+	for ; done < kills && !w.state(j).Status.Ended(); done++ {
+		time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond)
+		i := rand.IntN(len(servers))
+		running[i]()
+		running[i] = spawn(t, w.folder.Dir, w.options.Database, servers[i])
+	}
+	for end := time.Now().Add(5 * time.Minute); !w.state(j).Status.Ended(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the job is stuck: %+v", w.state(j))
+		}
+	}
+	w.tidied(j)
+	for _, kill := range running {
+		kill()
+	}
+	t.Logf("%d kills, %d records", done, n)
+	w.exact(w.state(j), n)
+}

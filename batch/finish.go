@@ -1,0 +1,243 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/lifecycle"
+	"github.com/outcrop/outcrop/records"
+)
+
+// finish ends a job of which nothing is being worked on: it assembles the
+// output, writes the manifest last, and settles the status. After that, what
+// was written on the way is removed. It may be done again from any point.
+func (r *Runner) finish(ctx context.Context, j *job) error {
+	if j.Status.Ended() {
+		return r.tidy(ctx, j)
+	}
+	event, why := lifecycle.JobEvent(""), ""
+	var files []file
+	if err := r.held(ctx, j, func(t *tx) (err error) {
+		if event, why, err = t.ending(j); err != nil || event == "" {
+			return err
+		}
+		files, err = t.files(j.id())
+		return err
+	}); err != nil || event == "" {
+		return err
+	}
+	for i := range files {
+		if err := r.assemble(ctx, j, &files[i]); err != nil {
+			return err
+		}
+	}
+	if j.Counts.Total > 0 {
+		if err := r.writeManifest(ctx, j); err != nil {
+			return err
+		}
+	}
+	if err := r.held(ctx, j, func(t *tx) error {
+		if err := r.next(t, j, event, why); err != nil {
+			return err
+		}
+		return r.handOut(t, j.Model)
+	}); err != nil {
+		return err
+	}
+	return r.tidy(ctx, j)
+}
+
+// ending says how the job ends; "" if it does not yet.
+func (t *tx) ending(j *job) (lifecycle.JobEvent, string, error) {
+	var open, handed int64
+	if _, err := t.one([]any{&open, &handed}, `SELECT CAST(coalesce(sum(CASE WHEN state <> 'done' THEN 1 ELSE 0 END), 0) AS BIGINT),
+		CAST(coalesce(sum(CASE WHEN state = 'handed' THEN 1 ELSE 0 END), 0) AS BIGINT) FROM batch_chunks WHERE job = $1`, j.id()); err != nil {
+		return "", "", err
+	}
+	switch {
+	case handed > 0:
+		return "", "", nil
+	case j.Status == outcrop.JobStopping:
+		return lifecycle.JobHalt, "", nil
+	case j.Status != outcrop.JobInProgress:
+		return "", "", nil
+	case open == 0:
+		return lifecycle.JobComplete, "", nil
+	case j.overdue(t.now):
+		return lifecycle.JobRunOut, fmt.Sprintf("%d of %d records were not processed before the job's timeout.", j.Counts.Total-j.Counts.Processed(), j.Counts.Total), nil
+	}
+	return "", "", nil
+}
+
+// partSize is how much of an output is written at a time. Ten thousand of them
+// are the most that an object can have.
+const partSize = 16 << 20
+
+// assemble writes the output of one file from the parts that count. Whoever
+// does it writes the same.
+func (r *Runner) assemble(ctx context.Context, j *job, f *file) error {
+	if f.assembled {
+		return nil
+	}
+	var parts []Object
+	if err := r.held(ctx, j, func(t *tx) (err error) {
+		parts, err = t.parts(j.id(), f.n)
+		return err
+	}); err != nil {
+		return err
+	}
+	if len(parts) > 0 {
+		bucket, folder := j.folder()
+		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
+		if err := w.write(parts); err != nil {
+			return told(err, j.Output.URI, "write to")
+		}
+	}
+	return r.held(ctx, j, func(t *tx) error {
+		_, err := t.exec(`UPDATE batch_files SET assembled = 1 WHERE job = $1 AND n = $2`, j.id(), f.n)
+		return err
+	})
+}
+
+func (t *tx) parts(id string, file int64) (all []Object, err error) {
+	err = t.each(`SELECT name, size FROM batch_parts WHERE job = $1 AND file = $2 ORDER BY chunk, n`, []any{id, file}, func(scan func(...any) error) error {
+		var o Object
+		err := scan(&o.Key, &o.Size)
+		all = append(all, o)
+		return err
+	})
+	return all, err
+}
+
+// An output is an object that is written piece by piece.
+type output struct {
+	ctx         context.Context
+	objects     Objects
+	bucket, key string
+	upload      string
+	etags       []string
+	buf         []byte
+}
+
+// write writes the parts one after the other.
+func (w *output) write(parts []Object) (err error) {
+	if err := w.abandon(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && w.upload != "" {
+			_ = w.objects.Abort(context.WithoutCancel(w.ctx), w.bucket, w.key, w.upload) // the next try abandons it
+		}
+	}()
+	for _, p := range parts {
+		if err := w.add(p); err != nil {
+			return err
+		}
+	}
+	if w.upload == "" {
+		return w.objects.Put(w.ctx, w.bucket, w.key, w.buf, false)
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.objects.Complete(w.ctx, w.bucket, w.key, w.upload, w.etags)
+}
+
+// abandon ends the uploads that an earlier try has left.
+func (w *output) abandon() error {
+	uploads, err := w.objects.Uploads(w.ctx, w.bucket, w.key)
+	for _, u := range uploads {
+		if err == nil {
+			err = w.objects.Abort(w.ctx, w.bucket, w.key, u)
+		}
+	}
+	return err
+}
+
+// add appends a part.
+func (w *output) add(p Object) error {
+	body, err := w.objects.Read(w.ctx, w.bucket, p.Key, "", 0, p.Size)
+	if errors.Is(err, ErrNoObject) {
+		return fmt.Errorf("a part of the output is missing: %s", p.Key) // not the owner's to mend, or someone ended the job
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	before := len(w.buf)
+	for left := p.Size; left > 0; {
+		n := min(left, int64(partSize-len(w.buf)))
+		w.buf = append(w.buf, make([]byte, n)...)
+		if _, err := io.ReadFull(body, w.buf[len(w.buf)-int(n):]); err != nil {
+			w.buf = w.buf[:before]
+			return err
+		}
+		if left -= n; len(w.buf) == partSize {
+			if err := w.flush(); err != nil {
+				return err
+			}
+			before = 0
+		}
+	}
+	return nil
+}
+
+// flush sends what has gathered as the next part of the upload.
+func (w *output) flush() (err error) {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	if w.upload == "" {
+		if w.upload, err = w.objects.Begin(w.ctx, w.bucket, w.key); err != nil {
+			return err
+		}
+	}
+	etag, err := w.objects.Part(w.ctx, w.bucket, w.key, w.upload, len(w.etags)+1, w.buf)
+	w.etags, w.buf = append(w.etags, etag), w.buf[:0]
+	return err
+}
+
+// ManifestName is the name of the manifest in the folder of a job's output.
+const ManifestName = "manifest.json.out"
+
+func (r *Runner) writeManifest(ctx context.Context, j *job) error {
+	bucket, folder := j.folder()
+	err := r.Objects(j.ARN.Account, j.Output.Owner).Put(ctx, bucket, folder+ManifestName, records.AppendManifest(nil, j.Counts, j.Usage), false)
+	return told(err, j.Output.URI, "write to")
+}
+
+// tidy removes what was written on the way to the output of a job that has
+// ended, and what tells where it was.
+func (r *Runner) tidy(ctx context.Context, j *job) error {
+	bucket, folder := j.folder()
+	objects := r.Objects(j.ARN.Account, j.Output.Owner)
+	for {
+		page, more, err := objects.List(ctx, bucket, folder+partsFolder, "")
+		if errors.Is(err, ErrDenied) || errors.Is(err, ErrNoObject) {
+			break // what cannot be reached stays
+		}
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			if err := objects.Delete(ctx, bucket, o.Key); err != nil && !errors.Is(err, ErrDenied) {
+				return err
+			}
+		}
+		if !more || len(page) == 0 {
+			break
+		}
+	}
+	return r.held(ctx, j, func(t *tx) error {
+		for _, statement := range []string{`DELETE FROM batch_parts WHERE job = $1`, `DELETE FROM batch_chunks WHERE job = $1`, `DELETE FROM batch_files WHERE job = $1`} {
+			if _, err := t.exec(statement, j.id()); err != nil {
+				return err
+			}
+		}
+		_, err := t.exec(`UPDATE batch_jobs SET winding = 2 WHERE id = $1`, j.id())
+		return err
+	})
+}

@@ -1,0 +1,148 @@
+package batch
+
+import (
+	"time"
+
+	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/backlog"
+)
+
+// A chunkID names a chunk.
+type chunkID struct {
+	Job     string
+	File, N int64
+}
+
+// handOut queues chunks of a model until as many as may are on their way: each
+// time the next one of the job whose turn it is.
+func (r *Runner) handOut(t *tx, model string) error {
+	for {
+		var busy int64
+		if _, err := t.one([]any{&busy}, `SELECT count(*) FROM batch_chunks c JOIN batch_jobs j ON j.id = c.job
+			WHERE c.state = 'handed' AND j.model = $1`, model); err != nil {
+			return err
+		}
+		if busy >= int64(r.Chunks) {
+			return nil
+		}
+		handed, err := r.handOne(t, model)
+		if err != nil || !handed {
+			return err
+		}
+	}
+}
+
+// handOne queues one chunk; handed is false if there is none.
+func (r *Runner) handOne(t *tx, model string) (handed bool, err error) {
+	jobs, err := t.jobs(`model = $1 AND status IN ('Scheduled', 'InProgress') AND expires > $2
+		AND EXISTS (SELECT 1 FROM batch_chunks c WHERE c.job = batch_jobs.id AND c.state = 'pending')`, model, micro(t.now))
+	if err != nil || len(jobs) == 0 {
+		return false, err
+	}
+	served, err := t.served(jobs)
+	if err != nil {
+		return false, err
+	}
+	waiting := make([]backlog.Waiting, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		waiting[i] = backlog.Waiting{Account: j.ARN.Account, Records: j.Counts.Total - j.Counts.Processed(), Expiry: j.Expires, Order: int64(i)}
+		if waiting[i].Hurry, err = t.hurries(j); err != nil {
+			return false, err
+		}
+	}
+	next := &jobs[backlog.Next(waiting, served)]
+	id := chunkID{Job: next.id()}
+	if _, err := t.one([]any{&id.File, &id.N}, `SELECT file, n FROM batch_chunks WHERE job = $1 AND state = 'pending' ORDER BY file, n LIMIT 1`, id.Job); err != nil {
+		return false, err
+	}
+	if _, err := t.exec(`UPDATE batch_chunks SET state = 'handed' WHERE job = $1 AND file = $2 AND n = $3`, id.Job, id.File, id.N); err != nil {
+		return false, err
+	}
+	return true, t.queue(chunkArgs{Job: id.Job, File: id.File, N: id.N})
+}
+
+// served returns what the accounts of the jobs were served, what is on its way
+// counted as done. An account that is new, or had no work for a while, is
+// brought up to the others.
+func (t *tx) served(jobs []job) (map[string]float64, error) {
+	done, underWay := map[string]float64{}, map[string]float64{}
+	into := func(m map[string]float64) func(scan func(...any) error) error {
+		return func(scan func(...any) error) error {
+			var account string
+			var v float64
+			err := scan(&account, &v)
+			m[account] = v
+			return err
+		}
+	}
+	if err := t.each(`SELECT account, served FROM batch_accounts`, nil, into(done)); err != nil {
+		return nil, err
+	}
+	if err := t.each(`SELECT j.account, CAST(sum(c.tokens) AS DOUBLE PRECISION) FROM batch_chunks c JOIN batch_jobs j ON j.id = c.job
+		WHERE c.state = 'handed' GROUP BY j.account`, nil, into(underWay)); err != nil {
+		return nil, err
+	}
+	var active []float64 // of those with work under way
+	for account, v := range underWay {
+		active = append(active, done[account]+v)
+	}
+	served := map[string]float64{}
+	for i := range jobs {
+		account := jobs[i].ARN.Account
+		if _, seen := served[account]; seen {
+			continue
+		}
+		served[account] = done[account] + underWay[account]
+		if underWay[account] == 0 {
+			served[account] = backlog.Join(done[account], active)
+			if err := t.serve(account, served[account]-done[account]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return served, nil
+}
+
+// serve notes that the account was served so many tokens more.
+func (t *tx) serve(account string, tokens float64) error {
+	_, err := t.exec(`INSERT INTO batch_accounts (account, served) VALUES ($1, $2)
+		ON CONFLICT (account) DO UPDATE SET served = batch_accounts.served + excluded.served`, account, tokens)
+	return err
+}
+
+// hurries reports whether idle capacity alone will not bring the job to its end
+// in time.
+func (t *tx) hurries(j *job) (bool, error) {
+	var left int64
+	_, err := t.one([]any{&left}, `SELECT CAST(coalesce(sum(tokens), 0) AS BIGINT) FROM batch_chunks WHERE job = $1 AND state IN ('pending', 'handed')`, j.id())
+	p := backlog.Ramp(backlog.Remaining{Tokens: left, Submitted: j.Submitted, Expiry: j.Expires, Rate: j.rate}, t.now)
+	return p.Hurry, err
+}
+
+// account adds what was done of the job to its counters and to what its owner
+// was served.
+func (t *tx) account(j *job, done outcrop.JobCounts, used outcrop.JobUsage) error {
+	rate, rated := j.rate, micro(t.now)
+	if j.rated == 0 {
+		j.rated = micro(j.Modified)
+	}
+	if since := t.now.Sub(moment(j.rated)); since >= time.Second {
+		rate = backlog.Rate(j.rate, used.Total(), since)
+	} else {
+		rated = j.rated
+	}
+	if _, err := t.exec(`UPDATE batch_jobs SET succeeded = succeeded + $1, failed = failed + $2, input = input + $3, output = output + $4,
+		cache_read = cache_read + $5, cache_write = cache_write + $6, rate = $7, rated = $8, modified = $9 WHERE id = $10`,
+		done.Succeeded, done.Failed, used.Input, used.Output, used.CacheRead, used.CacheWrite, rate, rated, micro(later(t.now, j.Modified)), j.id()); err != nil {
+		return err
+	}
+	return t.serve(j.ARN.Account, float64(used.Total()))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
