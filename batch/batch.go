@@ -41,9 +41,10 @@ var (
 // Objects is a store of objects as one account sees it. It is safe for
 // concurrent use.
 type Objects interface {
-	// List returns objects whose keys begin with prefix and come after a key,
-	// in the order of keys, and whether there are more.
-	List(ctx context.Context, bucket, prefix, after string) (page []Object, more bool, err error)
+	// List returns objects whose keys begin with prefix, in the order of keys,
+	// and where the next page begins; "" if there is none. The first page is
+	// from "".
+	List(ctx context.Context, bucket, prefix, from string) (page []Object, next string, err error)
 	Stat(ctx context.Context, bucket, key string) (Object, error)
 	// Read returns the bytes from..to of the object if it still has the ETag,
 	// or ErrChanged. An empty etag is any.
@@ -177,11 +178,17 @@ func (r *Runner) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close ends all work, writes down what was done and closes the database. The
-// work goes on after the next Start.
-func (r *Runner) Close() error {
+// Halt ends all work and writes down what was done. The work goes on after the
+// next Start of a new Runner. It may be called any number of times.
+func (r *Runner) Halt() {
 	r.end()
 	r.keepers.Wait()
+	r.db.stop()
+}
+
+// Close is Halt, and closes the database.
+func (r *Runner) Close() error {
+	r.Halt()
 	return r.db.close()
 }
 

@@ -36,6 +36,7 @@ type database interface {
 	// look runs f in a transaction that changes nothing.
 	look(ctx context.Context, f func(*tx) error) error
 	start(ctx context.Context) error
+	stop() // what was started; its work is cut off
 	close() error
 }
 
@@ -116,14 +117,15 @@ func (b *backend[T]) start(ctx context.Context) error {
 	return b.client.Start(context.WithoutCancel(ctx))
 }
 
+func (b *backend[T]) close() error { return b.shut() }
+
 // stopTime bounds how long work may take to write down what it has.
 const stopTime = 20 * time.Second
 
-func (b *backend[T]) close() error {
+func (b *backend[T]) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	_ = b.client.StopAndCancel(ctx) // one that was never started has nothing to stop
-	return b.shut()
 }
 
 // newBackend brings River's schema up to date and makes its client.

@@ -215,7 +215,7 @@ func (r *Runner) tidy(ctx context.Context, j *job) error {
 	bucket, folder := j.folder()
 	objects := r.Objects(j.ARN.Account, j.Output.Owner)
 	for {
-		page, more, err := objects.List(ctx, bucket, folder+partsFolder, "")
+		page, _, err := objects.List(ctx, bucket, folder+partsFolder, "")
 		if errors.Is(err, ErrDenied) || errors.Is(err, ErrNoObject) {
 			break // what cannot be reached stays
 		}
@@ -227,8 +227,8 @@ func (r *Runner) tidy(ctx context.Context, j *job) error {
 				return err
 			}
 		}
-		if !more || len(page) == 0 {
-			break
+		if len(page) == 0 {
+			break // what is removed is not listed again
 		}
 	}
 	return r.held(ctx, j, func(t *tx) error {

@@ -166,18 +166,18 @@ func (w *world) tidied(j outcrop.Job) {
 
 func (w *world) keys(bucket, prefix string) (all []string) {
 	w.t.Helper()
-	for after, more := "", true; more; {
-		var page []batch.Object
-		var err error
-		if page, more, err = (&outcroptest.Folder{Dir: w.folder.Dir}).List(context.Background(), bucket, prefix, after); err != nil {
+	for from := ""; ; {
+		page, next, err := (&outcroptest.Folder{Dir: w.folder.Dir}).List(context.Background(), bucket, prefix, from)
+		if err != nil {
 			w.t.Fatal(err)
 		}
 		for _, o := range page {
 			all = append(all, o.Key)
-			after = o.Key
+		}
+		if from = next; from == "" {
+			return all
 		}
 	}
-	return all
 }
 
 // read returns an object.

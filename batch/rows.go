@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/bedrock"
 	"github.com/outcrop/outcrop/records"
 )
 
@@ -212,37 +213,12 @@ func kindOf(c outcrop.Code) kind {
 // asError returns err as its job's owner is told of it.
 func asError(err error) outcrop.Error {
 	var e *outcrop.Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e.Message == "" && e.Code == outcrop.CodeInternal {
 		e = &outcrop.Error{Code: outcrop.CodeInternal, Message: "The server encountered an internal error."}
 	}
 	told := *e
-	if told.Status == 0 || told.Status < 400 {
-		told.Status = statusOf(told.Code)
-	}
+	told.Status = bedrock.Status(told.Code)
 	return told
-}
-
-// statusOf is the HTTP status of a code, as Bedrock has it.
-func statusOf(c outcrop.Code) int {
-	switch c {
-	case outcrop.CodeValidation:
-		return 400
-	case outcrop.CodeAccessDenied:
-		return 403
-	case outcrop.CodeNotFound:
-		return 404
-	case outcrop.CodeModelTimeout:
-		return 408
-	case outcrop.CodeModelError:
-		return 424
-	case outcrop.CodeThrottling, outcrop.CodeModelNotReady:
-		return 429
-	case outcrop.CodeUnavailable:
-		return 503
-	case outcrop.CodeInternal, outcrop.CodeModelStream:
-		return 500
-	}
-	return 400
 }
 
 // The bounds of a gate's pauses.

@@ -221,19 +221,21 @@ func (r *Runner) find(ctx context.Context, j *job) ([]file, error) {
 		return []file{{key: in.Key, etag: o.ETag, size: o.Size, records: -1}}, told(err, in.String(), "read")
 	}
 	var files []file
-	for after, more := "", true; more; {
-		page, again, err := objects.List(ctx, in.Bucket, in.Prefix(), after)
+	for from := ""; ; {
+		page, next, err := objects.List(ctx, in.Bucket, in.Prefix(), from)
 		if err != nil {
 			return nil, told(err, in.String(), "list")
 		}
 		for _, o := range page {
-			if after = o.Key; records.IsInput(o.Key) {
+			if records.IsInput(o.Key) {
 				files = append(files, file{n: int64(len(files)), key: o.Key, etag: o.ETag, size: o.Size, records: -1})
 			}
 		}
-		more = again && len(page) > 0
 		if len(files) > maxFiles {
 			return nil, flaw(fmt.Sprintf("There are more than %d files under %s.", maxFiles, in))
+		}
+		if from = next; from == "" {
+			break
 		}
 	}
 	if len(files) == 0 {

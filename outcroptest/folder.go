@@ -61,14 +61,14 @@ func (f *Folder) leave(method, bucket, key string) error {
 // uploads is the folder of what is not complete yet.
 const uploads = ".uploads"
 
-// pageOf is how many objects a page of a list holds: few, so that there are
+// pageOf is how many objects a page of a list holds: few enough that there are
 // more pages than one.
-const pageOf = 7
+const pageOf = 50
 
 // List implements batch.Objects.
-func (f *Folder) List(_ context.Context, bucket, prefix, after string) (page []batch.Object, more bool, err error) {
+func (f *Folder) List(_ context.Context, bucket, prefix, from string) (page []batch.Object, next string, err error) {
 	if err := f.enter("List", bucket, prefix); err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
 	root := filepath.Join(f.Dir, bucket)
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -82,7 +82,7 @@ func (f *Folder) List(_ context.Context, bucket, prefix, after string) (page []b
 		if err != nil {
 			return err
 		}
-		if key := filepath.ToSlash(rel); strings.HasPrefix(key, prefix) && key > after && !strings.HasSuffix(key, ".new") {
+		if key := filepath.ToSlash(rel); strings.HasPrefix(key, prefix) && key > from && !strings.HasSuffix(key, ".new") {
 			o, err := f.stat(bucket, key)
 			if err == nil {
 				page = append(page, o)
@@ -92,9 +92,10 @@ func (f *Folder) List(_ context.Context, bucket, prefix, after string) (page []b
 	})
 	sort.Slice(page, func(i, j int) bool { return page[i].Key < page[j].Key })
 	if len(page) > pageOf {
-		page, more = page[:pageOf], true
+		page = page[:pageOf]
+		next = page[pageOf-1].Key
 	}
-	return page, more, err
+	return page, next, err
 }
 
 func (f *Folder) stat(bucket, key string) (batch.Object, error) {
