@@ -41,7 +41,10 @@ type Options struct {
 	Region string // that the API plays
 	// Resources may be nil: the operations on resources are then not served.
 	Resources Resources
-	Terms     lifecycle.Terms // of commitments
+	// Jobs may be nil: the operations on batch jobs are then not served. It
+	// needs Resources.
+	Jobs  Jobs
+	Terms lifecycle.Terms // of commitments
 	// Sell decides whether a throughput of so many model units of the card can
 	// be sold. sold holds the units of all other throughputs, of all accounts,
 	// by the id of the card that they were bought of; it must not be changed or
@@ -71,6 +74,8 @@ type API struct {
 	view   func() View
 	region string
 	desk   *desk // nil without resources
+	jobs   Jobs  // nil: batch jobs are not served
+	roster roster
 }
 
 // New returns an API that tells of what view returns. view is called once for
@@ -80,6 +85,7 @@ func New(view func() View, o Options) *API {
 	a := &API{view: view, region: o.Region}
 	if o.Resources != nil {
 		a.desk = newDesk(o)
+		a.jobs, a.roster.live = o.Jobs, map[string]outcrop.Job{}
 	}
 	return a
 }
@@ -94,26 +100,44 @@ type request struct {
 }
 
 // An operation is one of the API's. Its path is followed by an id if it ends
-// with '/'.
+// with '/', or has one in the place of '*'.
 type operation struct {
 	method, path string
 	status       int // of success
-	stored       bool
+	needs        need
 	serve        func(*API, *request) (any, error)
 }
 
+// A need is what the API must have to serve an operation.
+type need uint8
+
+const (
+	nothing need = iota
+	resources
+	jobs
+)
+
+// has reports whether the API has what the operation needs.
+func (a *API) has(n need) bool {
+	return n == nothing || n == resources && a.desk != nil || n == jobs && a.jobs != nil
+}
+
 var operations = []operation{
-	{"GET", "/foundation-models", 200, false, (*API).list},
-	{"GET", "/foundation-models/", 200, false, (*API).get},
-	{"GET", "/foundation-model-availability/", 200, false, (*API).availability},
-	{"POST", "/provisioned-model-throughput", 201, true, (*API).createProvisioned},
-	{"GET", "/provisioned-model-throughput/", 200, true, (*API).getProvisioned},
-	{"PATCH", "/provisioned-model-throughput/", 200, true, (*API).updateProvisioned},
-	{"DELETE", "/provisioned-model-throughput/", 200, true, (*API).deleteProvisioned},
-	{"GET", "/provisioned-model-throughputs", 200, true, (*API).listProvisioned},
-	{"POST", "/tagResource", 200, true, (*API).tag},
-	{"POST", "/untagResource", 200, true, (*API).untag},
-	{"POST", "/listTagsForResource", 200, true, (*API).listTags},
+	{"GET", "/foundation-models", 200, nothing, (*API).list},
+	{"GET", "/foundation-models/", 200, nothing, (*API).get},
+	{"GET", "/foundation-model-availability/", 200, nothing, (*API).availability},
+	{"POST", "/provisioned-model-throughput", 201, resources, (*API).createProvisioned},
+	{"GET", "/provisioned-model-throughput/", 200, resources, (*API).getProvisioned},
+	{"PATCH", "/provisioned-model-throughput/", 200, resources, (*API).updateProvisioned},
+	{"DELETE", "/provisioned-model-throughput/", 200, resources, (*API).deleteProvisioned},
+	{"GET", "/provisioned-model-throughputs", 200, resources, (*API).listProvisioned},
+	{"POST", "/model-invocation-job", 200, jobs, (*API).createJob},
+	{"GET", "/model-invocation-job/", 200, jobs, (*API).getJob},
+	{"GET", "/model-invocation-jobs", 200, jobs, (*API).listJobs},
+	{"POST", "/model-invocation-job/*/stop", 200, jobs, (*API).stopJob},
+	{"POST", "/tagResource", 200, resources, (*API).tag},
+	{"POST", "/untagResource", 200, resources, (*API).untag},
+	{"POST", "/listTagsForResource", 200, resources, (*API).listTags},
 }
 
 // Serve answers a request that is already authenticated as p and reports true,
@@ -152,15 +176,28 @@ func (a *API) Serves(method, path string) bool {
 func (a *API) route(method, path string) (op *operation, id string) {
 	for i := range operations {
 		op := &operations[i]
-		if op.method != method || op.stored && a.desk == nil {
+		if op.method != method || !a.has(op.needs) {
 			continue
 		}
-		rest, found := strings.CutPrefix(path, op.path)
-		if found && (rest == "" || strings.HasSuffix(op.path, "/")) {
-			return op, decode(rest)
+		if id, ok := op.id(path); ok {
+			return op, decode(id)
 		}
 	}
 	return nil, ""
+}
+
+// id returns the id in a path, if that is the operation's. An id that is sent as
+// it is may hold '/'.
+func (op *operation) id(path string) (id string, ok bool) {
+	before, after, within := strings.Cut(op.path, "*")
+	rest, found := strings.CutPrefix(path, before)
+	switch {
+	case !found:
+		return "", false
+	case within:
+		return strings.CutSuffix(rest, after)
+	}
+	return rest, rest == "" || strings.HasSuffix(before, "/")
 }
 
 // decode undoes up to two percent-encodings. No valid id holds a '%', so what

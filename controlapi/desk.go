@@ -96,9 +96,16 @@ func (a *API) Start(ctx context.Context) error {
 	if a.desk == nil {
 		return nil
 	}
-	a.desk.mu.Lock()
-	defer a.desk.mu.Unlock()
-	return a.desk.reload(ctx)
+	if err := a.desk.restart(ctx); err != nil {
+		return err
+	}
+	return a.startJobs(ctx)
+}
+
+func (d *desk) restart(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reload(ctx)
 }
 
 // Close stops the steps that are under way and waits for that. They go on

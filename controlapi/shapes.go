@@ -61,6 +61,52 @@ var (
 		shape.Optional("sortOrder", shape.Enum("Ascending", "Descending")),
 	)
 
+	jobName     = shape.String().Length(1, 63).Pattern(`[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\+\-\.]){0,63}`)
+	jobS3URI    = shape.String().Length(1, 1024).Pattern(`s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](?:/[-!_*'().a-z0-9A-Z]+(?:/[-!_*'().a-z0-9A-Z]+)*)?/?`)
+	jobAccount  = shape.String().Pattern(`[0-9]{12}`)
+	vpcID       = shape.String().Length(0, 32).Pattern(`[-0-9a-zA-Z]+`)
+	jobModelARN = shape.String().Length(1, 2048).Pattern(
+		`(arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:(([0-9]{12}:custom-model/[a-z0-9-]{1,63}[.]{1}[a-z0-9-:]{1,63}/[a-z0-9]{12}$)` +
+			`|(:foundation-model/([a-z0-9-]{1,63}[.]{1}[a-z0-9-]{1,63}([.]?[a-z0-9-]{1,63})([:][a-z0-9-]{1,63}){0,2})|(([0-9a-zA-Z][_-]?)+)$)` +
+			`|([0-9]{12}:(inference-profile|application-inference-profile)/[a-zA-Z0-9-:.]+$)))` +
+			`|([a-z0-9-]{1,63}[.]{1}[a-z0-9-]{1,63}([.]?[a-z0-9-]{1,63})([:][a-z0-9-]{1,63}){0,2})|(([0-9a-zA-Z][_-]?)+)`)
+	jobLabel = shape.Structure(shape.Required("jobIdentifier", shape.String().Length(0, 1011).Pattern(
+		`((arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:model-invocation-job/)?[a-z0-9]{12})`)))
+	createJobShape = shape.Structure(
+		shape.Required("jobName", jobName),
+		shape.Required("roleArn", shape.String().Length(0, 2048).Pattern(`arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+`)),
+		shape.Optional("clientRequestToken", shape.String().Length(1, 256).Pattern(`[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}`)),
+		shape.Required("modelId", jobModelARN),
+		shape.Required("inputDataConfig", shape.Union(shape.Optional("s3InputDataConfig", shape.Structure(
+			shape.Optional("s3InputFormat", shape.Enum("JSONL")),
+			shape.Required("s3Uri", jobS3URI),
+			shape.Optional("s3BucketOwner", jobAccount),
+		)))),
+		shape.Required("outputDataConfig", shape.Union(shape.Optional("s3OutputDataConfig", shape.Structure(
+			shape.Required("s3Uri", jobS3URI),
+			shape.Optional("s3EncryptionKeyId", shape.String().Length(1, 2048).Pattern(
+				`(arn:aws(-[^:]+)?:kms:[a-zA-Z0-9-]*:[0-9]{12}:((key/[a-zA-Z0-9-]{36})|(alias/[a-zA-Z0-9-_/]+)))|([a-zA-Z0-9-]{36})|(alias/[a-zA-Z0-9-_/]+)`)),
+			shape.Optional("s3BucketOwner", jobAccount),
+		)))),
+		shape.Optional("vpcConfig", shape.Structure(
+			shape.Required("subnetIds", shape.List(vpcID).Length(1, 16)),
+			shape.Required("securityGroupIds", shape.List(vpcID).Length(1, 5)),
+		)),
+		shape.Optional("timeoutDurationInHours", shape.Integer().Range(24, 168)),
+		shape.Optional("tags", tagList),
+		shape.Optional("modelInvocationType", shape.Enum("InvokeModel", "Converse")),
+	)
+	listJobsShape = shape.Structure(
+		shape.Optional("submitTimeAfter", shape.Timestamp()),
+		shape.Optional("submitTimeBefore", shape.Timestamp()),
+		shape.Optional("statusEquals", shape.Enum("Submitted", "InProgress", "Completed", "Failed", "Stopping", "Stopped", "PartiallyCompleted", "Expired", "Validating", "Scheduled")),
+		shape.Optional("nameContains", jobName),
+		shape.Optional("maxResults", shape.Integer().Range(1, 1000)),
+		shape.Optional("nextToken", shape.String().Length(1, 2048).Pattern(`\S*`)),
+		shape.Optional("sortBy", shape.Enum("CreationTime")),
+		shape.Optional("sortOrder", shape.Enum("Ascending", "Descending")),
+	)
+
 	tagShape      = shape.Structure(shape.Required("resourceARN", taggableARN), shape.Required("tags", tagList))
 	untagShape    = shape.Structure(shape.Required("resourceARN", taggableARN), shape.Required("tagKeys", shape.List(tagKey).Length(0, 200)))
 	listTagsShape = shape.Structure(shape.Required("resourceARN", taggableARN))
