@@ -61,6 +61,9 @@ type Request struct {
 	// Spill is where a request over its unit goes; empty means where the unit
 	// says.
 	Spill Spill
+	// Batch marks a record of a batch job: it does not count against the limits
+	// of on-demand use, and its Class is set from the start.
+	Batch bool
 	// Class is the rank in the scheduler, and Estimate what the request is
 	// expected to use. Both are decided by the concern that checks limits,
 	// for those behind it.

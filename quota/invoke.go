@@ -31,6 +31,9 @@ func (m *model) Invoke(ctx context.Context, req *outcrop.Request, out outcrop.Si
 	if ctx.Err() != nil {
 		return outcrop.Receipt{}, context.Cause(ctx)
 	}
+	if req.Batch {
+		return m.invokeBatch(ctx, req, out)
+	}
 	c := m.limiter.call(req, out)
 	if err = c.admit(ctx); err != nil {
 		receipt.Limit = c.limit
