@@ -62,6 +62,8 @@ type Config struct {
 	Provisioned Provisioned `yaml:"provisioned" since:"0.2" aka:"capacity"`
 	// The scheduler, which decides what runs where and when.
 	Scheduler Scheduler `yaml:"scheduler" since:"0.2" aka:"scheduling"`
+	// Batch jobs, which run records of files on capacity that nobody else uses.
+	Batch Batch `yaml:"batch" reload:"restart" since:"0.3" aka:"batch_inference jobs"`
 	// The log on standard error.
 	Log Log `yaml:"log" since:"0.1" aka:"logging"`
 	// Which of the built-in models the simulated engine serves beside those of this file. auto means all if this file names no model, and none otherwise.

@@ -52,7 +52,7 @@ func sameFile(t *testing.T, path string, want []byte) {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}
-	for _, path := range []string{"config.go", "capacity.go", "s3.go", "price.go", "secret.go", "scalar.go"} {
+	for _, path := range []string{"config.go", "capacity.go", "s3.go", "batch.go", "price.go", "secret.go", "scalar.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

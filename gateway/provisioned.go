@@ -12,7 +12,7 @@ import (
 // openControl sets up the control plane on the server's state.
 func (s *Server) openControl() error {
 	s.control = controlapi.New(s.catalogue, controlapi.Options{
-		Region: s.config.Region, Resources: s.state, Log: s.logger,
+		Region: s.config.Region, Resources: s.state, Jobs: s.batch, Log: s.logger,
 		Terms: lifecycle.Terms{Month: s.config.CommitmentMonth}, Sell: s.sell,
 	})
 	return s.control.Start(context.Background())

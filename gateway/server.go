@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/outcrop/outcrop/batch"
 	"github.com/outcrop/outcrop/config"
 	"github.com/outcrop/outcrop/controlapi"
 	"github.com/outcrop/outcrop/explain"
@@ -50,6 +51,7 @@ type Server struct {
 	control  *controlapi.API
 	s3       *s3store.Store // nil if there is none
 	objects  *objects.Store
+	batch    *batch.Runner
 	door     *door
 	http     *h1server.Server
 	listener net.Listener
@@ -86,6 +88,9 @@ func (s *Server) wire() error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	book, why := meter.NewBook(s.log, registry), explain.NewBook(explain.Config{})
+	if err := s.openBatch(registry); err != nil {
+		return err
+	}
 	if err := s.openControl(); err != nil {
 		return err
 	}
@@ -167,6 +172,10 @@ func (s *Server) Listen(ctx context.Context) error {
 // Run serves until ctx ends; then it takes no new requests and gives those in
 // flight the configured time to end. It returns nil after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
+	if err := s.startBatch(ctx); err != nil {
+		return err
+	}
+	defer s.batch.Halt()
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { s.log.Run(running) })
@@ -190,6 +199,7 @@ const recordTime = time.Second
 
 func (s *Server) drain() {
 	s.draining.Store(true)
+	s.batch.Halt()
 	limit := s.engines.Load().config.Limits.DrainTimeout
 	s.logger.Info("stopping", "drain_timeout", limit)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -252,7 +262,7 @@ func (s *Server) Close() error {
 	if s.control != nil {
 		s.control.Close()
 	}
-	errs := []error{s.closeS3()}
+	errs := []error{s.closeBatch(), s.closeS3()}
 	if s.state != nil {
 		errs = append(errs, s.state.Close())
 	}
