@@ -11,7 +11,7 @@ DURATION ?= 1m
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(shell command -v cc gcc clang 2>/dev/null | head -1 | sed 's/..*/-race/')
 
-.PHONY: help run build test test-go lint fuzz simulate bench-overhead bench-isolation tools clean
+.PHONY: help run build test test-go lint fuzz simulate kill-batch bench-overhead bench-isolation tools clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -37,6 +37,10 @@ fuzz: go-present ## every fuzz target for FUZZTIME (10s)
 
 simulate: go-present ## worlds of the kernels with faults for DURATION (1m); ARGS="-seed N" plays one again
 	@$(GO) run ./simulation/run -duration $(DURATION) $(ARGS)
+
+kill-batch: go-present ## kill servers over batch jobs: 100 times on SQLite, 30 times two of them on PostgreSQL
+	OUTCROP_KILLS=100 OUTCROP_KILL_RECORDS=50000 $(GO) test ./batch -count=1 -v -timeout 30m -run KilledServersLoseNothing
+	OUTCROP_KILLS=30 OUTCROP_KILL_RECORDS=50000 OUTCROP_RESCUE=1 $(GO) test ./batch -count=1 -v -timeout 30m -run 'OnPostgreSQL(Two|Another)'
 
 bench-overhead: build ## measure what the gateway costs; writes docs/bench/overhead.{md,json}
 	@$(GO) run ./bench/overhead -outcrop bin/outcrop $(ARGS)

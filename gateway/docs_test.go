@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/outcrop/outcrop/batch"
 	"github.com/outcrop/outcrop/capacity"
 	"github.com/outcrop/outcrop/meter"
 	"github.com/outcrop/outcrop/quota"
@@ -54,6 +55,7 @@ func TestTheDocumentListsEveryMetric(t *testing.T) {
 	have := described{}
 	meter.NewBook(meter.NewLog(&bytes.Buffer{}, meter.JSON, slog.LevelInfo), have)
 	have.MustRegister(s3api.New(s3api.Options{}).Collectors()...)
+	have.MustRegister(batch.NewMetrics())
 	have.MustRegister(limiter.Collector(), capacity.Collector(func() []capacity.State { return nil }))
 
 	text, err := os.ReadFile("../docs/observing.md")

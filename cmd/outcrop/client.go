@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -68,17 +69,25 @@ func firstOf(values ...string) string {
 // Errors say what the operator can do, and have the exit code that goes with
 // them.
 func (c *client) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint+path, nil)
+	return c.ask(ctx, http.MethodGet, path, nil)
+}
+
+// ask is get for any method and body.
+func (c *client) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.endpoint+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, failed(err)
 	}
-	signed := authorize(req, time.Now())
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	signed := authorize(req, body, time.Now())
 	answer, err := c.http.Do(req)
 	if err != nil {
 		return nil, failed(c.unreachable(err))
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return nil, failed(c.unreachable(err))
 	}
@@ -109,7 +118,7 @@ func (c *client) unreachable(err error) error {
 // authorize signs the request with the credentials of the environment, and
 // reports whether there are any. Like AWS's SDKs it takes a Bedrock API key
 // before an access key.
-func authorize(req *http.Request, now time.Time) bool {
+func authorize(req *http.Request, body []byte, now time.Time) bool {
 	if token := os.Getenv("AWS_BEARER_TOKEN_BEDROCK"); token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 		return true
@@ -120,7 +129,7 @@ func authorize(req *http.Request, now time.Time) bool {
 		return false
 	}
 	head := sigv4.Request{Method: req.Method, URI: req.URL.RequestURI(), Host: req.URL.Host}
-	for _, f := range s.Sign(nil, &head, sha256.Sum256(nil), now) {
+	for _, f := range s.Sign(nil, &head, sha256.Sum256(body), now) {
 		req.Header.Set(f.Name, f.Value)
 	}
 	return true

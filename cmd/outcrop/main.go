@@ -64,7 +64,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
-	root.AddCommand(newServe(), newInit(), newCheckConfig(), newKeys(), newCapacity(), newExplain(), newCalibrate(), newSim(), newAWSExtras(), newVersion())
+	root.AddCommand(newServe(), newInit(), newCheckConfig(), newKeys(), newCapacity(), newExplain(), newBatch(), newCalibrate(), newSim(), newAWSExtras(), newVersion())
 	return root
 }
 
