@@ -19,19 +19,17 @@ const (
 	RampShare = .8
 )
 
-// Remaining is what a job has before it. Tokens are those to read and to
-// write.
+// Remaining is what a job has before it.
 type Remaining struct {
-	Tokens            int64
+	Records           int64
 	Submitted, Expiry time.Time
-	Rate              float64 // tokens a second of late; 0 if it is not known
+	Rate              float64 // records a second of late; 0 if it is not known
 }
 
 // A Pace is how fast a job must go.
 type Pace struct {
-	Need   float64       // tokens a second, to be done in time
-	Hurry  bool          // idle capacity alone will not do
-	Wanted time.Duration // until it is done at the rate of late; 0 if that is not known
+	Need  float64 // records a second, to be done in time
+	Hurry bool    // idle capacity alone will not do
 }
 
 // Ramp says how fast a job must go at now. A job of which no rate is known
@@ -40,30 +38,29 @@ func Ramp(r Remaining, now time.Time) Pace {
 	window := r.Expiry.Sub(r.Submitted)
 	slack := min(max(LeastSlack, time.Duration(SlackShare*float64(window))), window/2)
 	left := r.Expiry.Sub(now) - slack
-	switch {
-	case r.Tokens <= 0:
+	if r.Records <= 0 {
 		return Pace{}
-	case left <= 0:
-		return Pace{Need: float64(r.Tokens), Hurry: true}
 	}
-	p := Pace{Need: float64(r.Tokens) / left.Seconds()}
+	p := Pace{Need: float64(r.Records) / max(left.Seconds(), 1), Hurry: left <= 0}
+	if p.Hurry {
+		return p
+	}
 	if r.Rate <= 0 {
 		p.Hurry = now.Sub(r.Submitted) > window/2
 		return p
 	}
 	p.Hurry = p.Need > RampShare*r.Rate
-	p.Wanted = time.Duration(min(float64(r.Tokens)/r.Rate, float64(window/time.Second)*100) * float64(time.Second))
 	return p
 }
 
 // Rate folds what was done in the time since the last report into a rate. It
 // forgets by half in fifteen minutes or so.
-func Rate(old float64, tokens int64, since time.Duration) float64 {
+func Rate(old float64, records int64, since time.Duration) float64 {
 	const memory = 20 * time.Minute
 	if since <= 0 {
 		return old
 	}
-	latest := float64(tokens) / since.Seconds()
+	latest := float64(records) / since.Seconds()
 	if old <= 0 {
 		return latest
 	}

@@ -17,11 +17,11 @@ var (
 
 func TestAJobHurriesWhenIdleCapacityWillNotDo(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		tokens int64
-		rate   float64
-		after  time.Duration
-		want   bool
+		name    string
+		records int64
+		rate    float64
+		after   time.Duration
+		want    bool
 	}{
 		{"nothing left", 0, 1, 23 * time.Hour, false},
 		{"plenty of time", 1000_000, 1000, time.Hour, false},
@@ -31,13 +31,13 @@ func TestAJobHurriesWhenIdleCapacityWillNotDo(t *testing.T) {
 		{"rate unknown, early", 1000, 0, time.Hour, false},
 		{"rate unknown, late", 1000, 0, 13 * time.Hour, true},
 	} {
-		p := backlog.Ramp(backlog.Remaining{Tokens: c.tokens, Submitted: start, Expiry: end, Rate: c.rate}, start.Add(c.after))
+		p := backlog.Ramp(backlog.Remaining{Records: c.records, Submitted: start, Expiry: end, Rate: c.rate}, start.Add(c.after))
 		if p.Hurry != c.want {
 			t.Errorf("%s: %+v", c.name, p)
 		}
 	}
-	p := backlog.Ramp(backlog.Remaining{Tokens: 3600_000, Submitted: start, Expiry: end, Rate: 1000}, start)
-	if p.Wanted != time.Hour || math.Abs(p.Need-3600_000/(24*.96*3600)) > 1e-9 {
+	p := backlog.Ramp(backlog.Remaining{Records: 3600_000, Submitted: start, Expiry: end, Rate: 1000}, start)
+	if math.Abs(p.Need-3600_000/(24*.96*3600)) > 1e-9 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -45,7 +45,7 @@ func TestAJobHurriesWhenIdleCapacityWillNotDo(t *testing.T) {
 // TestHurryDoesNotComeBackToRest as long as nothing is done.
 func TestHurryDoesNotComeBackToRest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := backlog.Remaining{Tokens: rapid.Int64Range(1, 1e12).Draw(t, "tokens"), Submitted: start,
+		r := backlog.Remaining{Records: rapid.Int64Range(1, 1e12).Draw(t, "records"), Submitted: start,
 			Expiry: start.Add(time.Duration(rapid.Int64Range(1, 168*3600).Draw(t, "window")) * time.Second), Rate: rapid.Float64Range(0, 1e6).Draw(t, "rate")}
 		a := rapid.Int64Range(0, 200*3600).Draw(t, "a")
 		b := rapid.Int64Range(a, 200*3600).Draw(t, "b")

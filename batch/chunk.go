@@ -144,8 +144,8 @@ func (r *Runner) open(t *tx, c *chunk) (err error) {
 	if len(c.finished) == 0 {
 		c.finished = newBitmap(c.records)
 	}
-	c.hurry, err = t.hurries(&c.job)
-	return err
+	c.hurry = c.job.hurries(t.now)
+	return nil
 }
 
 // cut ends the work on a chunk of a job that winds up.

@@ -176,7 +176,9 @@ func spawn(t *testing.T, dir, database, server string) (kill func()) {
 		t.Fatal(err)
 	}
 	_, _ = out.Read(make([]byte, 3)) // it is up, or has told why not
-	return sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	kill = sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(kill)
+	return kill
 }
 
 // number reads how often something is done from the environment.

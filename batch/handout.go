@@ -46,10 +46,7 @@ func (r *Runner) handOne(t *tx, model string) (handed bool, err error) {
 	waiting := make([]backlog.Waiting, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
-		waiting[i] = backlog.Waiting{Account: j.ARN.Account, Records: j.Counts.Total - j.Counts.Processed(), Expiry: j.Expires, Order: int64(i)}
-		if waiting[i].Hurry, err = t.hurries(j); err != nil {
-			return false, err
-		}
+		waiting[i] = backlog.Waiting{Account: j.ARN.Account, Records: j.Counts.Total - j.Counts.Processed(), Expiry: j.Expires, Order: int64(i), Hurry: j.hurries(t.now)}
 	}
 	next := &jobs[backlog.Next(waiting, served)]
 	id := chunkID{Job: next.id()}
@@ -113,31 +110,31 @@ func (t *tx) serve(account string, tokens float64) error {
 
 // hurries reports whether idle capacity alone will not bring the job to its end
 // in time.
-func (t *tx) hurries(j *job) (bool, error) {
-	var left int64
-	_, err := t.one([]any{&left}, `SELECT CAST(coalesce(sum(tokens), 0) AS BIGINT) FROM batch_chunks WHERE job = $1 AND state IN ('pending', 'handed')`, j.id())
-	p := backlog.Ramp(backlog.Remaining{Tokens: left, Submitted: j.Submitted, Expiry: j.Expires, Rate: j.rate}, t.now)
-	return p.Hurry, err
+func (j *job) hurries(now time.Time) bool {
+	return backlog.Ramp(backlog.Remaining{Records: j.Counts.Total - j.Counts.Processed(), Submitted: j.Submitted, Expiry: j.Expires, Rate: j.rate}, now).Hurry
 }
 
 // account adds what was done of the job to its counters and to what its owner
 // was served.
 func (t *tx) account(j *job, done outcrop.JobCounts, used outcrop.JobUsage) error {
-	rate, rated := j.rate, micro(t.now)
-	if j.rated == 0 {
-		j.rated = micro(j.Modified)
-	}
-	if since := t.now.Sub(moment(j.rated)); since >= time.Second {
-		rate = backlog.Rate(j.rate, used.Total(), since)
-	} else {
-		rated = j.rated
-	}
+	j.rerate(done, t.now)
 	if _, err := t.exec(`UPDATE batch_jobs SET succeeded = succeeded + $1, failed = failed + $2, input = input + $3, output = output + $4,
-		cache_read = cache_read + $5, cache_write = cache_write + $6, rate = $7, rated = $8, modified = $9 WHERE id = $10`,
-		done.Succeeded, done.Failed, used.Input, used.Output, used.CacheRead, used.CacheWrite, rate, rated, micro(later(t.now, j.Modified)), j.id()); err != nil {
+		cache_read = cache_read + $5, cache_write = cache_write + $6, rate = $7, rated = $8, rated_at = $9, modified = $10 WHERE id = $11`,
+		done.Succeeded, done.Failed, used.Input, used.Output, used.CacheRead, used.CacheWrite, j.rate, j.rated, j.ratedAt, micro(later(t.now, j.Modified)), j.id()); err != nil {
 		return err
 	}
 	return t.serve(j.ARN.Account, float64(used.Total()))
+}
+
+// rerate finds the job's rate anew, once a second at most.
+func (j *job) rerate(done outcrop.JobCounts, now time.Time) {
+	if j.rated == 0 {
+		j.rated = micro(j.Modified) // when it started
+	}
+	processed := j.Counts.Processed() + done.Processed()
+	if since := now.Sub(moment(j.rated)); since >= time.Second {
+		j.rate, j.rated, j.ratedAt = backlog.Rate(j.rate, processed-j.ratedAt, since), micro(now), processed
+	}
 }
 
 func later(a, b time.Time) time.Time {

@@ -18,9 +18,10 @@ import (
 // A job is a row of batch_jobs.
 type job struct {
 	outcrop.Job
-	epoch int64
-	rate  float64
-	rated int64
+	epoch   int64
+	rate    float64
+	rated   int64 // when the rate was found, in microseconds
+	ratedAt int64 // and after how many records
 }
 
 func (j *job) id() string { return j.ARN.ID }
@@ -33,7 +34,7 @@ func (j *job) winding(now time.Time) bool {
 	return j.Status == outcrop.JobStopping || j.Status.Ended() || j.overdue(now)
 }
 
-const jobColumns = `spec, status, message, submitted, modified, ended, expires, epoch, total, succeeded, failed, input, output, cache_read, cache_write, rate, rated`
+const jobColumns = `spec, status, message, submitted, modified, ended, expires, epoch, total, succeeded, failed, input, output, cache_read, cache_write, rate, rated, rated_at`
 
 // jobs returns those for which the condition holds.
 func (t *tx) jobs(where string, args ...any) (all []job, err error) {
@@ -51,7 +52,7 @@ func scanJob(scan func(...any) error) (j job, err error) {
 	var c outcrop.JobCounts
 	var u outcrop.JobUsage
 	if err := scan(&spec, &status, &message, &submitted, &modified, &ended, &expires, &j.epoch, &c.Total, &c.Succeeded, &c.Failed,
-		&u.Input, &u.Output, &u.CacheRead, &u.CacheWrite, &j.rate, &j.rated); err != nil {
+		&u.Input, &u.Output, &u.CacheRead, &u.CacheWrite, &j.rate, &j.rated, &j.ratedAt); err != nil {
 		return j, err
 	}
 	if err := json.Unmarshal([]byte(spec), &j.Job); err != nil {

@@ -20,8 +20,9 @@ CREATE TABLE batch_jobs (
     output      BIGINT NOT NULL DEFAULT 0,
     cache_read  BIGINT NOT NULL DEFAULT 0,
     cache_write BIGINT NOT NULL DEFAULT 0,
-    rate        DOUBLE PRECISION NOT NULL DEFAULT 0, -- tokens a second of late
-    rated       BIGINT NOT NULL DEFAULT 0            -- when that was found
+    rate        DOUBLE PRECISION NOT NULL DEFAULT 0, -- records a second of late
+    rated       BIGINT NOT NULL DEFAULT 0,           -- when that was found,
+    rated_at    BIGINT NOT NULL DEFAULT 0            -- and after how many records
 );
 CREATE INDEX batch_jobs_by_status ON batch_jobs (status);
 

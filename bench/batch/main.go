@@ -1,0 +1,217 @@
+// Command batch measures batch jobs through the whole path: records a second
+// against a simulated engine that answers at once, CPU for each record, and the
+// most memory that the server takes, by the size of the job. It prints a table
+// and writes it to a file if one is named.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/outcrop/outcrop/bench/child"
+)
+
+const model = "anthropic.claude-3-haiku-20240307-v1:0"
+
+func main() {
+	program := flag.String("outcrop", "bin/outcrop", "the server's program")
+	sizes := flag.String("records", "10000,100000", "sizes of the jobs, in records")
+	file := flag.String("out", "", "file for the table")
+	flag.Parse()
+	if err := measure(*program, *sizes, *file); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(program, sizes, file string) error {
+	program, err := filepath.Abs(program)
+	if err != nil {
+		return err
+	}
+	var table bytes.Buffer
+	fmt.Fprintf(&table, "| records | seconds | records/s | CPU per record | peak memory |\n|---|---|---|---|---|\n")
+	for size := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(size))
+		if err != nil {
+			return err
+		}
+		r, err := job(program, n)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&table, "| %d | %.1f | %.0f | %d µs | %d MiB |\n", n, r.wall.Seconds(), float64(n)/r.wall.Seconds(), r.cpu.Microseconds()/int64(n), r.peak>>20)
+	}
+	fmt.Fprintf(&table, "\n%s, %d CPUs, records of 1 KB, answers of 16 tokens, SQLite and the built-in S3 on the same disk.\n", runtime.GOARCH, runtime.NumCPU())
+	fmt.Print(table.String())
+	if file == "" {
+		return nil
+	}
+	return os.WriteFile(file, table.Bytes(), 0o644)
+}
+
+// A reading is what one job took.
+type reading struct {
+	wall, cpu time.Duration
+	peak      int64 // bytes
+}
+
+// job runs a job of n records on a server of its own.
+func job(program string, n int) (r reading, err error) {
+	folder, err := os.MkdirTemp("", "outcrop-bench-")
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	addrs, err := child.FreeAddrs(1)
+	if err != nil {
+		return r, err
+	}
+	settings := filepath.Join(folder, "outcrop.yaml")
+	if err := os.WriteFile(settings, []byte("sim: {speed: 0}\nlog: {level: warn}\n"), 0o600); err != nil {
+		return r, err
+	}
+	server, err := child.Start("outcrop", addrs[0], folder, program, "serve", "--config", settings, "--addr", addrs[0], "--data", filepath.Join(folder, "data"))
+	if err != nil {
+		return r, err
+	}
+	defer server.Stop()
+	endpoint := "http://" + addrs[0]
+	if err := upload(endpoint, folder, n); err != nil {
+		return r, err
+	}
+	before, _, err := usage(server.Pid())
+	if err != nil {
+		return r, err
+	}
+	began := time.Now()
+	if err := run(endpoint, n); err != nil {
+		return r, err
+	}
+	r.wall = time.Since(began)
+	after, peak, err := usage(server.Pid())
+	r.cpu, r.peak = after-before, peak
+	return r, err
+}
+
+// upload writes n records of about 1 KB to s3://bench-batch/in/a.jsonl.
+func upload(endpoint, folder string, n int) error {
+	path := filepath.Join(folder, "a.jsonl")
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w, text := bufio.NewWriter(f), strings.Repeat("what is it that we want to know ", 28)
+	for i := range n {
+		fmt.Fprintf(w, `{"recordId":"%d","modelInput":{"anthropic_version":"bedrock-2023-05-31","max_tokens":16,"messages":[{"role":"user","content":"%d %s"}]}}`+"\n", i, i, text)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	c := s3.New(s3.Options{BaseEndpoint: &endpoint, UsePathStyle: true, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("bench", "bench", "")})
+	ctx := context.Background()
+	if _, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("bench-batch")}); err != nil {
+		return err
+	}
+	_, err = c.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("bench-batch"), Key: aws.String("in/a.jsonl"), Body: f})
+	return err
+}
+
+// run creates the job and waits for its end.
+func run(endpoint string, n int) error {
+	body := `{"jobName":"bench","roleArn":"arn:aws:iam::000000000000:role/r","modelId":"` + model + `",
+		"inputDataConfig":{"s3InputDataConfig":{"s3Uri":"s3://bench-batch/in/"}},"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://bench-batch/out/"}}}`
+	var made struct{ JobArn string }
+	if err := ask("POST", endpoint+"/model-invocation-job", body, &made); err != nil {
+		return err
+	}
+	id := made.JobArn[strings.LastIndexByte(made.JobArn, '/')+1:]
+	for {
+		var j struct {
+			Status, Message    string
+			SuccessRecordCount int
+		}
+		if err := ask("GET", endpoint+"/model-invocation-job/"+id, "", &j); err != nil {
+			return err
+		}
+		switch j.Status {
+		case "Completed":
+			if j.SuccessRecordCount != n {
+				return fmt.Errorf("%d of %d records were answered", j.SuccessRecordCount, n)
+			}
+			return nil
+		case "Failed", "Expired", "PartiallyCompleted", "Stopped":
+			return fmt.Errorf("the job is %s: %s", j.Status, j.Message)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func ask(method, url, body string, into any) error {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != 200 {
+		err = fmt.Errorf("%s: %s", answer.Status, text)
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// usage returns the CPU time of the process, of which Linux counts hundredths
+// of a second, and the most memory that it has held.
+func usage(pid int) (cpu time.Duration, peak int64, err error) {
+	dir := fmt.Sprintf("/proc/%d/", pid)
+	stat, err := os.ReadFile(dir + "stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	for _, f := range fields[11:13] { // utime and stime
+		ticks, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, 0, err
+		}
+		cpu += time.Duration(ticks) * 10 * time.Millisecond
+	}
+	status, err := os.ReadFile(dir + "status")
+	if err != nil {
+		return 0, 0, err
+	}
+	if m := highWater.FindSubmatch(status); m != nil {
+		peak, err = strconv.ParseInt(string(m[1]), 10, 64)
+	}
+	return cpu, peak << 10, err
+}
