@@ -286,10 +286,11 @@ func (r *Runner) commit(t *tx, c *chunk, b *batchOf, finished bitmap, key string
 	if err != nil {
 		return err
 	}
-	if c.job, _, err = t.job(c.id.Job); err != nil {
+	j, _, err := t.job(c.id.Job) // the chunk's own is being read
+	if err != nil {
 		return err
 	}
-	if state != "handed" || c.job.Status.Ended() {
+	if state != "handed" || j.Status.Ended() {
 		return errLost
 	}
 	if _, err := t.exec(`INSERT INTO batch_parts (job, file, chunk, n, name, size) VALUES ($1, $2, $3, $4, $5, $6)`, c.id.Job, c.id.File, c.id.N, c.parts, key, len(b.text)); err != nil {
@@ -301,7 +302,7 @@ func (r *Runner) commit(t *tx, c *chunk, b *batchOf, finished bitmap, key string
 	if _, err := t.exec(`UPDATE batch_chunks SET finished = $1, parts = $2, state = $3 WHERE job = $4 AND file = $5 AND n = $6`, []byte(finished), c.parts+1, state, c.id.Job, c.id.File, c.id.N); err != nil {
 		return err
 	}
-	if err := t.account(&c.job, b.counts, b.usage); err != nil || state != "done" {
+	if err := t.account(&j, b.counts, b.usage); err != nil || state != "done" {
 		return err
 	}
 	var open int64
@@ -309,11 +310,11 @@ func (r *Runner) commit(t *tx, c *chunk, b *batchOf, finished bitmap, key string
 		return err
 	}
 	if open == 0 {
-		if err := r.wind(t, &c.job); err != nil {
+		if err := r.wind(t, &j); err != nil {
 			return err
 		}
 	}
-	return r.handOut(t, c.job.Model)
+	return r.handOut(t, j.Model)
 }
 
 // A bitmap has a bit for each record of a chunk.

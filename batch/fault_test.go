@@ -34,7 +34,7 @@ func TestEveryCallOfTheStoreMayFailOnce(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		for n := int64(1); ; n++ {
 			w := newWorld(t, echo).start()
-			w.input("data/a.jsonl", lines(25))
+			w.input("data/a.jsonl", lines(12))
 			calls.Store(0)
 			if late {
 				w.folder.Late = failAt(n)
@@ -43,7 +43,7 @@ func TestEveryCallOfTheStoreMayFailOnce(t *testing.T) {
 			}
 			j := w.ended(w.submit(w.newJob("s3://in/data/a.jsonl")))
 			w.tidied(j)
-			w.exact(j, 25)
+			w.exact(j, 12)
 			if t.Failed() {
 				t.Fatalf("after a fault of call %d (late: %v)", n, late)
 			}
