@@ -11,7 +11,7 @@ DURATION ?= 1m
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(shell command -v cc gcc clang 2>/dev/null | head -1 | sed 's/..*/-race/')
 
-.PHONY: help run build test test-go lint fuzz simulate kill-batch bench-overhead bench-isolation tools clean
+.PHONY: help run build test test-go lint fuzz simulate kill-batch bench-overhead bench-batch bench-isolation tools clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ kill-batch: go-present ## kill servers over batch jobs: 100 times on SQLite, 30 
 
 bench-overhead: build ## measure what the gateway costs; writes docs/bench/overhead.{md,json}
 	@$(GO) run ./bench/overhead -outcrop bin/outcrop $(ARGS)
+
+bench-batch: build ## measure batch jobs: records/s, CPU and memory by size; ARGS="-records 10000,1000000"
+	@$(GO) run ./bench/batch -outcrop bin/outcrop $(ARGS)
 
 bench-isolation: build ## measure how well provisioned traffic is isolated, simulated; ARGS=-quick takes a minute
 	@$(GO) run ./bench/isolation/run -outcrop bin/outcrop $(ARGS)

@@ -329,3 +329,29 @@ func TestMoreTokensThanMayWait(t *testing.T) {
 		t.Errorf("once the first is through: %s %q", j.Status, j.Message)
 	}
 }
+
+// TestLargeOutputsAreWrittenInParts that an S3 takes, with one of them as a
+// leftover of an earlier try.
+func TestLargeOutputsAreWrittenInParts(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	w := newWorld(t, func(_ context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		return fmt.Appendf(nil, `{"echo":%s,"x":%q}`, row.Input, long), outcrop.Receipt{Usage: outcrop.Usage{Input: 7, Output: 3}}, nil
+	})
+	w.options.PartBytes = 3 << 20
+	var completed atomic.Int64
+	w.folder.Fault = func(method, _, _ string) error {
+		if method == "Complete" && completed.Add(1) == 1 {
+			return errors.New("the store is out of order")
+		}
+		return nil
+	}
+	w.start()
+	j := w.run(lines(20))
+	w.exact(j, 20)
+	if completed.Load() != 2 {
+		t.Errorf("%d uploads were completed", completed.Load())
+	}
+	if left, err := w.folder.Uploads(t.Context(), "out", "results/"+j.ARN.ID+"/a.jsonl.out"); err != nil || len(left) > 0 {
+		t.Errorf("uploads are left: %v %v", left, err)
+	}
+}

@@ -74,7 +74,7 @@ func (t *tx) ending(j *job) (lifecycle.JobEvent, string, error) {
 
 // partSize is how much of an output is written at a time. Ten thousand of them
 // are the most that an object can have.
-const partSize = 16 << 20
+const partSize = 8 << 20
 
 // assemble writes the output of one file from the parts that count. Whoever
 // does it writes the same.
@@ -132,6 +132,11 @@ func (w *output) write(parts []Object) (err error) {
 			_ = w.objects.Abort(context.WithoutCancel(w.ctx), w.bucket, w.key, w.upload) // the next try abandons it
 		}
 	}()
+	var size int64
+	for _, p := range parts {
+		size += p.Size
+	}
+	w.buf = make([]byte, 0, min(size, partSize))
 	for _, p := range parts {
 		if err := w.add(p); err != nil {
 			return err
@@ -167,19 +172,17 @@ func (w *output) add(p Object) error {
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	before := len(w.buf)
 	for left := p.Size; left > 0; {
 		n := min(left, int64(partSize-len(w.buf)))
-		w.buf = append(w.buf, make([]byte, n)...)
-		if _, err := io.ReadFull(body, w.buf[len(w.buf)-int(n):]); err != nil {
-			w.buf = w.buf[:before]
+		at := len(w.buf)
+		w.buf = w.buf[:at+int(n)]
+		if _, err := io.ReadFull(body, w.buf[at:]); err != nil {
 			return err
 		}
 		if left -= n; len(w.buf) == partSize {
 			if err := w.flush(); err != nil {
 				return err
 			}
-			before = 0
 		}
 	}
 	return nil
