@@ -41,9 +41,10 @@ func (s *Server) openBatch(registry *prometheus.Registry) error {
 	return nil
 }
 
-// startBatch takes up the work on batch jobs.
+// startBatch takes up the work on batch jobs. A server that is stopped
+// meanwhile was not at fault.
 func (s *Server) startBatch(ctx context.Context) error {
-	if err := s.batch.Start(ctx); err != nil {
+	if err := s.batch.Start(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("cannot start the batch jobs: %w", err)
 	}
 	return nil
