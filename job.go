@@ -83,13 +83,28 @@ type JobCounts struct {
 // Processed is how many records have an answer or an error.
 func (c JobCounts) Processed() int64 { return c.Succeeded + c.Failed }
 
-// A JobUsage adds up the tokens of a job's records, by kind as in Usage.
-type JobUsage struct{ Input, Output, CacheRead, CacheWrite int64 }
-
-// Add returns the sum of u and the tokens of one more invocation.
-func (u JobUsage) Add(v Usage) JobUsage {
-	return JobUsage{u.Input + int64(v.Input), u.Output + int64(v.Output), u.CacheRead + int64(v.CacheRead), u.CacheWrite + int64(v.CacheWrite)}
+// A JobUsage adds up what a job's records used: tokens, by kind as in Usage, and
+// what they cost.
+type JobUsage struct {
+	Input, Output, CacheRead, CacheWrite int64
+	Cost                                 NanoDollars
+	Unpriced                             int64 // tokens whose price is not known, and which Cost leaves out
 }
 
-// Total is the sum of the four counts.
+// JobUsageOf returns what one invocation used.
+func JobUsageOf(r *Receipt) JobUsage {
+	v := r.Usage
+	u := JobUsage{Input: int64(v.Input), Output: int64(v.Output), CacheRead: int64(v.CacheRead), CacheWrite: int64(v.CacheWrite), Cost: r.Cost}
+	if !r.Priced {
+		u.Cost, u.Unpriced = 0, u.Total()
+	}
+	return u
+}
+
+// Plus returns the sum of u and v.
+func (u JobUsage) Plus(v JobUsage) JobUsage {
+	return JobUsage{u.Input + v.Input, u.Output + v.Output, u.CacheRead + v.CacheRead, u.CacheWrite + v.CacheWrite, u.Cost + v.Cost, u.Unpriced + v.Unpriced}
+}
+
+// Total is the sum of all tokens.
 func (u JobUsage) Total() int64 { return u.Input + u.Output + u.CacheRead + u.CacheWrite }

@@ -232,7 +232,7 @@ func TestAStoppedJobKeepsWhatIsDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	j = w.ended(j)
-	if j.Status != outcrop.JobStopped || j.Counts != (outcrop.JobCounts{Total: 100, Succeeded: 12}) || j.Usage.Output != 36 {
+	if j.Status != outcrop.JobStopped || j.Counts != (outcrop.JobCounts{Total: 100, Succeeded: 12}) || j.Usage.Output != 36 || j.Usage.Cost != 12*11 {
 		t.Errorf("%s %+v %+v", j.Status, j.Counts, j.Usage)
 	}
 	if got := w.output(j, "a.jsonl.out"); len(got) != 12 {
@@ -335,7 +335,7 @@ func TestMoreTokensThanMayWait(t *testing.T) {
 func TestLargeOutputsAreWrittenInParts(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	w := newWorld(t, func(_ context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
-		return fmt.Appendf(nil, `{"echo":%s,"x":%q}`, row.Input, long), outcrop.Receipt{Usage: outcrop.Usage{Input: 7, Output: 3}}, nil
+		return fmt.Appendf(nil, `{"echo":%s,"x":%q}`, row.Input, long), echoed, nil
 	})
 	w.options.PartBytes = 3 << 20
 	var completed atomic.Int64

@@ -32,10 +32,13 @@ func (f invokerFunc) Invoke(ctx context.Context, row *batch.Row) ([]byte, outcro
 	return f(ctx, row)
 }
 
-// echo answers each record with what it asks, for 7 tokens and 3.
+// echo answers each record with what it asks, for 7 tokens and 3, and 11
+// nano-dollars.
 func echo(_ context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
-	return fmt.Appendf(nil, `{"echo":%s}`, row.Input), outcrop.Receipt{Usage: outcrop.Usage{Input: 7, Output: 3}}, nil
+	return fmt.Appendf(nil, `{"echo":%s}`, row.Input), echoed, nil
 }
+
+var echoed = outcrop.Receipt{Usage: outcrop.Usage{Input: 7, Output: 3}, Cost: 11, Priced: true}
 
 // A world is a store of objects with two buckets, and a runner on it.
 type world struct {
@@ -237,7 +240,7 @@ func (w *world) exact(j outcrop.Job, n int64) {
 		w.t.Errorf("%d records in the output, want %d", len(got), n)
 	}
 	want := outcrop.JobCounts{Total: n, Succeeded: n}
-	if j.Status != outcrop.JobCompleted || j.Counts != want || j.Usage != (outcrop.JobUsage{Input: 7 * n, Output: 3 * n}) {
+	if j.Status != outcrop.JobCompleted || j.Counts != want || j.Usage != (outcrop.JobUsage{Input: 7 * n, Output: 3 * n, Cost: outcrop.NanoDollars(11 * n)}) {
 		w.t.Errorf("%s %+v %+v %q", j.Status, j.Counts, j.Usage, j.Message)
 	}
 	if m := w.manifest(j); m["totalRecordCount"] != n || m["processedRecordCount"] != n || m["inputTokenCount"] != 7*n || m["outputTokenCount"] != 3*n {

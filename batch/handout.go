@@ -119,8 +119,10 @@ func (j *job) hurries(now time.Time) bool {
 func (t *tx) account(j *job, done outcrop.JobCounts, used outcrop.JobUsage) error {
 	j.rerate(done, t.now)
 	if _, err := t.exec(`UPDATE batch_jobs SET succeeded = succeeded + $1, failed = failed + $2, input = input + $3, output = output + $4,
-		cache_read = cache_read + $5, cache_write = cache_write + $6, rate = $7, rated = $8, rated_at = $9, modified = $10 WHERE id = $11`,
-		done.Succeeded, done.Failed, used.Input, used.Output, used.CacheRead, used.CacheWrite, j.rate, j.rated, j.ratedAt, micro(later(t.now, j.Modified)), j.id()); err != nil {
+		cache_read = cache_read + $5, cache_write = cache_write + $6, cost = cost + $7, unpriced = unpriced + $8,
+		rate = $9, rated = $10, rated_at = $11, modified = $12 WHERE id = $13`,
+		done.Succeeded, done.Failed, used.Input, used.Output, used.CacheRead, used.CacheWrite, int64(used.Cost), used.Unpriced,
+		j.rate, j.rated, j.ratedAt, micro(later(t.now, j.Modified)), j.id()); err != nil {
 		return err
 	}
 	return t.serve(j.ARN.Account, float64(used.Total()))

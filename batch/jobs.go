@@ -34,7 +34,7 @@ func (j *job) winding(now time.Time) bool {
 	return j.Status == outcrop.JobStopping || j.Status.Ended() || j.overdue(now)
 }
 
-const jobColumns = `spec, status, message, submitted, modified, ended, expires, epoch, total, succeeded, failed, input, output, cache_read, cache_write, rate, rated, rated_at`
+const jobColumns = `spec, status, message, submitted, modified, ended, expires, epoch, total, succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, rate, rated, rated_at`
 
 // jobs returns those for which the condition holds.
 func (t *tx) jobs(where string, args ...any) (all []job, err error) {
@@ -52,7 +52,7 @@ func scanJob(scan func(...any) error) (j job, err error) {
 	var c outcrop.JobCounts
 	var u outcrop.JobUsage
 	if err := scan(&spec, &status, &message, &submitted, &modified, &ended, &expires, &j.epoch, &c.Total, &c.Succeeded, &c.Failed,
-		&u.Input, &u.Output, &u.CacheRead, &u.CacheWrite, &j.rate, &j.rated, &j.ratedAt); err != nil {
+		&u.Input, &u.Output, &u.CacheRead, &u.CacheWrite, &u.Cost, &u.Unpriced, &j.rate, &j.rated, &j.ratedAt); err != nil {
 		return j, err
 	}
 	if err := json.Unmarshal([]byte(spec), &j.Job); err != nil {

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // Metrics counts what the records of all jobs came to. It is a
 // prometheus.Collector.
 type Metrics struct {
-	records, tokens       *prometheus.CounterVec
+	records, tokens, cost *prometheus.CounterVec
 	retries, waits, taken *prometheus.CounterVec
 }
 
@@ -17,6 +17,7 @@ func NewMetrics() *Metrics {
 	return &Metrics{
 		records: vec("records_total", "Records of batch jobs that were written down, by outcome.", "model", "outcome"),
 		tokens:  vec("tokens_total", "Tokens of these records.", "model", "kind"),
+		cost:    vec("cost_dollars_total", "What these records cost, in US dollars, of models that have a price.", "model"),
 		retries: vec("retries_total", "Attempts at a record that failed and were followed by another one.", "model"),
 		waits:   vec("waits_total", "Attempts at a record that the engines had no room for.", "model"),
 		taken:   vec("turns_lost_total", "Turns whose work another turn had taken over."),
@@ -24,7 +25,7 @@ func NewMetrics() *Metrics {
 }
 
 func (m *Metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.records, m.tokens, m.retries, m.waits, m.taken}
+	return []prometheus.Collector{m.records, m.tokens, m.cost, m.retries, m.waits, m.taken}
 }
 
 // Describe implements prometheus.Collector.
@@ -44,6 +45,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 func (m *Metrics) saved(model string, b *batchOf) {
 	m.records.WithLabelValues(model, "answered").Add(float64(b.counts.Succeeded))
 	m.records.WithLabelValues(model, "failed").Add(float64(b.counts.Failed))
+	m.cost.WithLabelValues(model).Add(float64(b.usage.Cost) / 1e9)
 	m.tokens.WithLabelValues(model, "input").Add(float64(b.usage.Input))
 	m.tokens.WithLabelValues(model, "output").Add(float64(b.usage.Output))
 	m.tokens.WithLabelValues(model, "cache_read").Add(float64(b.usage.CacheRead))

@@ -136,8 +136,7 @@ func (b *batchOf) add(res *result) {
 		b.gathered = time.Now()
 	}
 	b.places = append(b.places, res.place)
-	b.usage = outcrop.JobUsage{Input: b.usage.Input + res.used.Input, Output: b.usage.Output + res.used.Output,
-		CacheRead: b.usage.CacheRead + res.used.CacheRead, CacheWrite: b.usage.CacheWrite + res.used.CacheWrite}
+	b.usage = b.usage.Plus(res.used)
 	if res.failure != nil {
 		b.counts.Failed++
 		b.text = records.AppendFailure(b.text, res.record, *res.failure)
@@ -160,7 +159,7 @@ func (c *chunk) try(ctx, admit context.Context, g *gate, res *result) (ended boo
 		answer, receipt, err := c.runner.Invoker.Invoke(ctx, row)
 		if err == nil {
 			g.pass()
-			res.used = res.used.Add(receipt.Usage)
+			res.used = outcrop.JobUsageOf(&receipt)
 			res.answer = answer
 			return true
 		}

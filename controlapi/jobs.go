@@ -309,6 +309,9 @@ type jobSummary struct {
 	Processed int64             `json:"processedRecordCount"`
 	Succeeded int64             `json:"successRecordCount"`
 	Failed    int64             `json:"errorRecordCount"`
+	// Cost is what the records that are counted cost, in dollars; absent if
+	// that is not known. Bedrock has no such member, and its clients skip it.
+	Cost string `json:"outcropCostUsd,omitempty"`
 }
 
 func summaryOf(j outcrop.Job) jobSummary {
@@ -316,6 +319,9 @@ func summaryOf(j outcrop.Job) jobSummary {
 		ARN: j.ARN.String(), Name: j.Name, Model: j.Named.Model, Token: j.Named.Token, Role: j.Named.Role, Status: j.Status, Message: j.Message,
 		Submitted: precise(j.Submitted), Modified: precise(j.Modified), Hours: j.Named.Hours, Expires: precise(j.Expires), Kind: j.Kind,
 		Total: j.Counts.Total, Processed: j.Counts.Processed(), Succeeded: j.Counts.Succeeded, Failed: j.Counts.Failed,
+	}
+	if j.Usage.Total() > 0 && j.Usage.Unpriced == 0 {
+		s.Cost = j.Usage.Cost.String()
 	}
 	if !j.Ended.IsZero() {
 		s.Ended = precise(j.Ended)

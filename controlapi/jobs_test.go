@@ -77,7 +77,7 @@ func (f *jobsFake) runs(t *testing.T, id string, counts outcrop.JobCounts) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	j := f.jobs[id]
-	j.Counts = counts
+	j.Counts, j.Usage = counts, outcrop.JobUsage{Input: 1000, Cost: 187_500}
 	f.jobs[id] = j
 }
 
@@ -126,7 +126,7 @@ func TestAJobAsItsOwnerSeesIt(t *testing.T) {
 				t.Errorf("%s: %s is %v, want %v", path, k, a.body[k], want)
 			}
 		}
-		for _, absent := range []string{"endTime", "message"} {
+		for _, absent := range []string{"endTime", "message", "outcropCostUsd"} {
 			if _, ok := a.body[absent]; ok {
 				t.Errorf("%s: %s is there: %v", path, absent, a)
 			}
@@ -138,7 +138,7 @@ func TestAJobAsItsOwnerSeesIt(t *testing.T) {
 	}
 	jobs.runs(t, id, outcrop.JobCounts{Total: 10, Succeeded: 4, Failed: 1})
 	a := f.ask(t, ana, "GET", oneJob+id, nil)
-	if a.body["status"] != "InProgress" || a.body["totalRecordCount"] != 10. || a.body["processedRecordCount"] != 5. || a.body["successRecordCount"] != 4. || a.body["errorRecordCount"] != 1. {
+	if a.body["status"] != "InProgress" || a.body["totalRecordCount"] != 10. || a.body["processedRecordCount"] != 5. || a.body["successRecordCount"] != 4. || a.body["errorRecordCount"] != 1. || a.body["outcropCostUsd"] != "0.0001875" {
 		t.Errorf("%v", a)
 	}
 	if a := f.ask(t, ana, "POST", oneJob+whole+"/stop", nil); a.status != 200 || a.text != "{}" {

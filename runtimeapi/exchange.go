@@ -135,6 +135,9 @@ func (x *exchange) charge() {
 	if r.Scheduled || r.Spilled || r.Unit != "" {
 		class = r.Class
 	}
+	if x.request.Batch {
+		class = outcrop.ClassBatch // also of a record that had to hurry
+	}
 	r.Cost, r.Priced = price.Of(x.target.Card.Price, class, r.Usage), true
 }
 

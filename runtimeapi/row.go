@@ -18,8 +18,8 @@ func (a *API) Row(ctx context.Context, call *Call, class outcrop.Class) (answer 
 	x.begin(a, call, &wire)
 	x.request.Batch, x.request.Class = true, class
 	err = x.guarded(ctx)
-	used = x.receipt
 	x.finish(ctx, err)
+	used = x.receipt // with what it costs
 	x.release()
 	return wire.answer, used, err
 }

@@ -20,6 +20,8 @@ CREATE TABLE batch_jobs (
     output      BIGINT NOT NULL DEFAULT 0,
     cache_read  BIGINT NOT NULL DEFAULT 0,
     cache_write BIGINT NOT NULL DEFAULT 0,
+    cost        BIGINT NOT NULL DEFAULT 0, -- nano-dollars
+    unpriced    BIGINT NOT NULL DEFAULT 0, -- tokens that cost does not cover
     rate        DOUBLE PRECISION NOT NULL DEFAULT 0, -- records a second of late
     rated       BIGINT NOT NULL DEFAULT 0,           -- when that was found,
     rated_at    BIGINT NOT NULL DEFAULT 0            -- and after how many records

@@ -39,6 +39,7 @@ type jobState struct {
 	ErrorRecordCount                  int64
 	InputDataConfig                   struct{ S3InputDataConfig struct{ S3Uri string } }
 	OutputDataConfig                  struct{ S3OutputDataConfig struct{ S3Uri string } }
+	OutcropCostUsd                    string
 }
 
 // id is the job's short name.
@@ -172,6 +173,9 @@ func showJob(out io.Writer, j *jobState) {
 	line("model", j.ModelID)
 	line("kind", j.ModelInvocationType)
 	line("records", fmt.Sprintf("%d of %d, %d answered, %d failed", j.ProcessedRecordCount, j.TotalRecordCount, j.SuccessRecordCount, j.ErrorRecordCount))
+	if j.OutcropCostUsd != "" {
+		line("cost", "$"+j.OutcropCostUsd)
+	}
 	line("input", j.InputDataConfig.S3InputDataConfig.S3Uri)
 	line("output", strings.TrimRight(j.OutputDataConfig.S3OutputDataConfig.S3Uri, "/")+"/"+j.id()+"/")
 	line("submitted", j.SubmitTime.Format(time.RFC3339))

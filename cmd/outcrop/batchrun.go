@@ -215,6 +215,9 @@ func progress(j *jobState, watched time.Duration) string {
 		left := time.Duration(float64(j.TotalRecordCount-j.ProcessedRecordCount) / rate * float64(time.Second))
 		line += fmt.Sprintf("  %.0f/s  %s left", rate, left.Round(time.Second))
 	}
+	if j.OutcropCostUsd != "" {
+		line += "  $" + j.OutcropCostUsd
+	}
 	if j.ErrorRecordCount > 0 {
 		line += fmt.Sprintf("  %d failed", j.ErrorRecordCount)
 	}
@@ -228,6 +231,9 @@ func (r *runner) fetch(ctx context.Context, files *s3.Client, j *jobState, key s
 			return failed(fmt.Errorf("cannot fetch s3://%s/%s: %w", r.bucket, key, err))
 		}
 		fmt.Fprintf(talk, "%d answers and %d errors in %s\n", j.SuccessRecordCount, j.ErrorRecordCount, r.output)
+		if j.OutcropCostUsd != "" {
+			fmt.Fprintf(talk, "they cost $%s\n", j.OutcropCostUsd)
+		}
 	}
 	if j.Status == outcrop.JobCompleted {
 		return nil
