@@ -33,8 +33,9 @@ type Plan struct {
 	Start                   time.Time
 }
 
-// BacklogTier is the service tier of the backlog. The server has no batch jobs
-// yet; once it has, the backlog is to be one of those.
+// BacklogTier is the service tier of the backlog. The generator has to see the
+// first token of each request and to know which seed it belongs to, which it
+// cannot of the records of a batch job.
 const BacklogTier = "flex"
 
 // warmSeed and tailSeed are the seeds of what is not measured.

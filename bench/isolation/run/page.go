@@ -56,7 +56,7 @@ func (r *realTime) page(b *strings.Builder, v *virtualTime) {
 	fmt.Fprintf(b, "Each engine is a process of its own, and so are the gateway and the open-loop generator, **all on one machine**. For each run the gateway is started\n"+
 		"afresh, and CreateProvisionedModelThroughput is called for each provisioned tenant; each tenant has an account and a key of its own. Requests are\n"+
 		"ConverseStream, with prompts of as many tokens as drawn and `maxTokens` of 1,024; how long its answer will be, only the engine knows.\n"+
-		"*batch* is here a backlog of **service tier flex**, since the server has no batch jobs yet.\n\n")
+		"*batch* is here a backlog of **service tier flex**, whose first tokens the generator sees, as it does not see those of a batch job.\n\n")
 	fmt.Fprintf(b, "In a real second pass %g simulated ones, which is what the tables count, so that the cores carry it; the gateway is told the speed of\n"+
 		"the engines, and its bounds on waiting are scaled too. The same processes go through the seeds one after the other, after %v of warm-up.\n"+
 		"Percentiles are of the requests of all seeds together; in brackets the range of the p99 ratio of each seed against the same seed alone.\n"+
