@@ -15,6 +15,7 @@ type Decoder struct {
 	request string       // its id, from which missing ids of tool calls are made
 	code    outcrop.Code // of the errors in this answer
 	extras  extras
+	mould   mould
 
 	started  bool
 	finished bool // a finish_reason was seen
@@ -38,6 +39,7 @@ func (d *Decoder) Reset(req *outcrop.Request) {
 		code:         outcrop.CodeModelStream,
 		call:         call{id: d.call.id[:0], held: d.call.held[:0]},
 		stopSequence: d.stopSequence[:0],
+		mould:        mould{before: d.mould.before[:0], after: d.mould.after[:0]},
 	}
 	d.extras.wanted = req.Conversation != nil && len(req.Conversation.ResponseFields) > 0
 }
@@ -71,9 +73,15 @@ func (d *Decoder) Event(data []byte, out outcrop.Sink) error {
 	if string(data) == "[DONE]" {
 		return d.end(out)
 	}
+	if text, ok := d.mould.piece(data); ok && !d.finished {
+		return d.write(d.mould.kind, text, out)
+	}
 	var c chunk
 	if !c.read(&jsonscan.Scanner{B: data}) {
 		return d.broken("The model sent a malformed event.")
+	}
+	if !d.extras.wanted {
+		d.mould.learn(data, &c)
 	}
 	if c.fault {
 		return d.fault(data)
