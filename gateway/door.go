@@ -32,7 +32,8 @@ type door struct {
 	s3       *s3api.API // nil if there is none
 	watch    http.Handler
 	book     *meter.Book
-	visits   atomic.Int64 // requests that are being served
+	begun    atomic.Int64 // requests
+	ended    atomic.Int64 // of these
 }
 
 // A visit is one request at the door.
@@ -49,8 +50,8 @@ type visit struct {
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := visit{w: w, r: r, control: http.NewResponseController(w), id: newRequestID(), received: time.Now(), path: escapedPath(r)}
 	w.Header()["X-Amzn-Requestid"] = []string{v.id}
-	d.visits.Add(1)
-	defer d.visits.Add(-1)
+	d.begun.Add(1)
+	defer d.ended.Add(1)
 	defer d.recoverPanic(&v)
 	if d.isS3(&v) {
 		d.s3.Serve(w, r, v.id)
@@ -75,7 +76,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // empty waits until nothing is being served, at most for the time given.
 func (d *door) empty(most time.Duration) {
-	for until := time.Now().Add(most); d.visits.Load() > 0 && time.Now().Before(until); {
+	for until := time.Now().Add(most); d.ended.Load() != d.begun.Load() && time.Now().Before(until); {
 		time.Sleep(most / 100)
 	}
 }

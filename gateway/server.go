@@ -180,6 +180,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.log.Run(running) })
 	background.Go(func() { s.keepLimits(running) })
+	background.Go(func() { s.door.rest(running) })
 	defer func() { stop(); background.Wait() }()
 	go s.watchKeys(ctx)
 
