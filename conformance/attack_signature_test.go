@@ -118,7 +118,7 @@ func TestSignaturesHoldWhatTheySign(t *testing.T) {
 		"signed six minutes ago":     signedWith(t, s, k, "bedrock", "us-east-1", now.Add(-6*time.Minute)),
 		"signed in six minutes":      signedWith(t, s, k, "bedrock", "us-east-1", now.Add(6*time.Minute)),
 		"signed yesterday":           signedWith(t, s, k, "bedrock", "us-east-1", now.Add(-24*time.Hour)),
-		"signed for another service": signedWith(t, s, k, "s3", "us-east-1", now),
+		"signed for another service": signedWith(t, s, k, "sts", "us-east-1", now),
 		"signed for another region":  signedWith(t, s, k, "bedrock", "eu-central-1", now),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +126,11 @@ func TestSignaturesHoldWhatTheySign(t *testing.T) {
 				t.Errorf("%+v", e.answers)
 			}
 		})
+	}
+	// What is signed for S3 is S3's, whatever its path looks like.
+	if e := speak(t, s.Addr, signedWith(t, s, k, "s3", "us-east-1", now).bytes()); len(e.answers) != 1 || e.answers[0].status != http.StatusBadRequest ||
+		e.answers[0].header.Get("Content-Type") != "application/xml" {
+		t.Errorf("signed for S3: %+v", e.answers)
 	}
 	accepted := map[string]func(*signed){
 		"nothing":                func(*signed) {},

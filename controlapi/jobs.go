@@ -310,7 +310,8 @@ type jobSummary struct {
 	Succeeded int64             `json:"successRecordCount"`
 	Failed    int64             `json:"errorRecordCount"`
 	// Cost is what the records that are counted cost, in dollars; absent if
-	// that is not known. Bedrock has no such member, and its clients skip it.
+	// that is not known, or not asked for with askCost: Bedrock has no such
+	// member.
 	Cost string `json:"outcropCostUsd,omitempty"`
 }
 
@@ -319,9 +320,6 @@ func summaryOf(j outcrop.Job) jobSummary {
 		ARN: j.ARN.String(), Name: j.Name, Model: j.Named.Model, Token: j.Named.Token, Role: j.Named.Role, Status: j.Status, Message: j.Message,
 		Submitted: precise(j.Submitted), Modified: precise(j.Modified), Hours: j.Named.Hours, Expires: precise(j.Expires), Kind: j.Kind,
 		Total: j.Counts.Total, Processed: j.Counts.Processed(), Succeeded: j.Counts.Succeeded, Failed: j.Counts.Failed,
-	}
-	if j.Usage.Total() > 0 && j.Usage.Unpriced == 0 {
-		s.Cost = j.Usage.Cost.String()
 	}
 	if !j.Ended.IsZero() {
 		s.Ended = precise(j.Ended)
@@ -356,8 +354,16 @@ func (a *API) getJob(q *request) (any, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return summaryOf(fresh(j, live)), nil
+	j = fresh(j, live)
+	s := summaryOf(j)
+	if u := j.Usage; q.query == askCost && u.Total() > 0 && u.Unpriced == 0 {
+		s.Cost = u.Cost.String()
+	}
+	return s, nil
 }
+
+// askCost is the query with which GetModelInvocationJob tells the cost too.
+const askCost = "outcropCost=true"
 
 // fresh returns what is known of j by now.
 func fresh(j outcrop.Job, live map[string]outcrop.Job) outcrop.Job {

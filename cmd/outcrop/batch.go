@@ -48,9 +48,12 @@ func (j *jobState) id() string { return j.JobArn[strings.LastIndexByte(j.JobArn,
 // jobPath is the path of one job.
 func jobPath(id string) string { return "/model-invocation-job/" + url.PathEscape(id) }
 
+// costPath is that for what is told of the job, with its cost.
+func costPath(id string) string { return jobPath(id) + "?outcropCost=true" }
+
 // job asks for the job with the id or ARN.
 func (c *client) job(ctx context.Context, id string) (j jobState, err error) {
-	body, err := c.get(ctx, jobPath(id))
+	body, err := c.get(ctx, costPath(id))
 	if err == nil {
 		err = c.read(body, &j)
 	}
@@ -141,7 +144,7 @@ func newBatchShow() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				body, err := server.get(c.Context(), jobPath(args[0]))
+				body, err := server.get(c.Context(), costPath(args[0]))
 				if err == nil {
 					_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", body)
 				}
