@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,10 @@ import (
 // built-in S3 do not count: a clock of the process, and one that sees that its
 // server has ended when it wakes up, some seconds later.
 func TestMain(m *testing.M) {
+	if err := migrate(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
@@ -43,6 +48,50 @@ const (
 	hello        = `{"messages":[{"role":"user","content":[{"text":"Hello"}]}]}`
 )
 
+// databases are those of a new data folder. To make them takes longer than most
+// tests do.
+var databases = map[string][]byte{"outcrop.db": nil, "batch.db": nil}
+
+func migrate() error {
+	data, err := os.MkdirTemp("", "outcrop-gateway-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(data) }()
+	cfg, problems := config.Load("", nil, map[string]string{"data": data})
+	if len(problems) > 0 {
+		return errors.New(problems.String())
+	}
+	s, err := gateway.New(cfg, meter.NewLog(io.Discard, meter.JSON, slog.LevelInfo))
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	for name := range databases {
+		if databases[name], err = os.ReadFile(filepath.Join(data, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dataFolder returns a data folder in which no server has run.
+func dataFolder(t testing.TB) string {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range databases {
+		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return data
+}
+
 // fast is a configuration in which the simulator answers at once.
 const fast = "listen: 127.0.0.1:0\nsim: {speed: 0}\n"
 
@@ -52,7 +101,7 @@ var engineSecrets = []string{"ENGINE_ID=AKIAENGINE", "ENGINE_KEY=engine-secret"}
 // load loads a configuration whose data folder is a new one.
 func load(t testing.TB, yaml string) *config.Config {
 	t.Helper()
-	return loadAt(t, yaml, t.TempDir())
+	return loadAt(t, yaml, dataFolder(t))
 }
 
 // loadAt loads a configuration with the data folder.
