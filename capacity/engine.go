@@ -26,9 +26,10 @@ type engine struct {
 	said       estimate.Scrape
 
 	jobs    []*job
-	loads   uint64 // requests that it was given
-	unread  int    // uncached tokens of prompts without a first token
-	context int    // tokens of prompts and predicted output
+	loads   uint64        // requests that it was given
+	unread  int           // uncached tokens of prompts without a first token
+	reading time.Duration // since when it reads the first of these
+	context int           // tokens of prompts and predicted output
 
 	failures, served int
 	alone            int // first tokens of prompts that were read alone
@@ -41,16 +42,25 @@ const leastMemory = 0.5
 // known is how many first tokens make the estimate worth judging by.
 const known = 20
 
-func (e *engine) load(j *job) {
+func (e *engine) load(now time.Duration, j *job) {
+	if e.unread == 0 {
+		e.reading = now
+	}
 	j.engine = e
 	j.fresh = j.Prompt - min(j.Cached, j.Prompt-1)
-	j.ahead = e.unread
+	j.alone, j.ahead = e.unread == 0, e.ahead(now)
 	e.unread += j.fresh
 	e.context += j.Prompt + j.Output
 	e.loads++
 	j.loads = e.loads
 	j.number = len(e.jobs)
 	e.jobs = append(e.jobs, j)
+}
+
+// ahead returns how many tokens of prompts are still to be read: some of what
+// has no first token was read since the last one.
+func (e *engine) ahead(now time.Duration) int {
+	return max(e.unread-int((now-e.reading).Seconds()*e.rates.Prefill()), 0)
 }
 
 // read books that the prompt of j is read, or will not be.
@@ -153,7 +163,7 @@ func (d *local) rate(e *engine, c *fair.Capacity) {
 	var few [8]float64
 	prefill, decode := few[:0:4], few[4:4:8]
 	for _, o := range d.engines {
-		if !o.Fixed && o.Capacity.PrefillRate == e.Capacity.PrefillRate && o.Capacity.DecodeRate == e.Capacity.DecodeRate {
+		if o.kin(e) {
 			prefill, decode = append(prefill, o.rates.Prefill()), append(decode, o.rates.Decode())
 		}
 	}
@@ -161,6 +171,24 @@ func (d *local) rate(e *engine, c *fair.Capacity) {
 	if e.Measured {
 		c.PrefillRate, c.DecodeRate = estimate.Against(e.Capacity.PrefillRate, c.PrefillRate), estimate.Against(e.Capacity.DecodeRate, c.DecodeRate)
 	}
+	d.level(e, c)
+}
+
+// level sets the rates in c to what the scheduler was told of the first engine
+// of e's kind that are near: a kind that is told of one by one, each when it
+// has moved, would differ in what is only the age of what was told.
+func (d *local) level(e *engine, c *fair.Capacity) {
+	for _, o := range d.engines {
+		if o.standing && o.kin(e) && near(o.told.PrefillRate, c.PrefillRate) && near(o.told.DecodeRate, c.DecodeRate) {
+			c.PrefillRate, c.DecodeRate = o.told.PrefillRate, o.told.DecodeRate
+			return
+		}
+	}
+}
+
+// kin reports whether the rates of e are learned, from where those of o began.
+func (e *engine) kin(o *engine) bool {
+	return !e.Fixed && e.Capacity.PrefillRate == o.Capacity.PrefillRate && e.Capacity.DecodeRate == o.Capacity.DecodeRate
 }
 
 // judge tells the scheduler what has become of the engine. The last one that
@@ -192,9 +220,10 @@ func (d *local) others(e *engine) bool {
 	return slices.ContainsFunc(d.engines, func(o *engine) bool { return o != e && o.standing })
 }
 
+func near(x, y float64) bool { return x <= y*1.05 && y <= x*1.05 }
+
 // alike reports whether a change is not worth telling.
 func alike(a, b fair.Capacity) bool {
-	near := func(x, y float64) bool { return x <= y*1.05 && y <= x*1.05 }
 	if !near(a.PrefillRate, b.PrefillRate) || !near(a.DecodeRate, b.DecodeRate) {
 		return false
 	}

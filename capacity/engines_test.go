@@ -336,6 +336,30 @@ func reads(rate int) *engine {
 	}}
 }
 
+// What was read of the prompt that a new one meets must not count as time that
+// went into it.
+func TestTheRateOfAnEngineIsLearnedFromPromptsThatMeetOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const truth = 30_000
+		p := pool(t, capacity.Config{}, small(8), reads(truth))
+		rng := rand.New(rand.NewPCG(1, 2))
+		var all sync.WaitGroup
+		for i := range 400 {
+			time.Sleep(time.Duration(5+i%2*150+rng.IntN(20)) * time.Millisecond)
+			req := request(outcrop.ClassProvisioned, "1", 800+rng.IntN(1200), 5)
+			all.Go(func() {
+				if _, err := p.Invoke(t.Context(), req, new(counter)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := p.State().Engines[0].Prefill; math.Abs(got/truth-1) > .05 {
+			t.Errorf("prefill is taken to be %.0f tokens a second, it is %d", got, truth)
+		}
+	})
+}
+
 // Small differences between the estimates of engines that are alike must not
 // send everything to the one that was overrated; one that lags is known to.
 func TestEnginesOfAKindAreRatedAlikeUnlessOneLags(t *testing.T) {

@@ -116,9 +116,10 @@ func (d *local) first(id fair.ID, attempt int) bool {
 	now := d.now()
 	j.took = max(now-j.since, 1)
 	j.at, j.tokens, j.quiet = now, 1, false
-	j.alone = j.ahead == 0 && j.loads == j.engine.loads
 	e := j.engine
+	j.alone = j.alone && j.loads == e.loads
 	e.read(j)
+	e.reading = now
 	// The scheduler must know of the token before it hears anything else, or
 	// it may take the request back.
 	d.do(now, d.pool.FirstToken(now, id, d.out[:0]))
@@ -323,7 +324,7 @@ func (d *local) grant(now time.Duration, j *job, a fair.Action) {
 	j.attempt++
 	j.queued += now - j.since
 	j.since, j.took, j.tokens = now, 0, 0
-	e.load(j)
+	e.load(now, j)
 	j.ticket.tell(fate{kind: granted, attempt: j.attempt, engine: e.Engine, hint: a.Priority, queued: j.queued})
 }
 
