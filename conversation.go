@@ -156,7 +156,7 @@ func (a *Answer) Send(e Event) error {
 	case EventBlockStart:
 		b := Block{Kind: e.Block}
 		if e.Block == BlockToolUse {
-			b.Use = &ToolUse{ID: e.ID.Clone(), Name: e.Name.Clone()}
+			b.Use = &ToolUse{ID: e.More().ID.Clone(), Name: e.More().Name.Clone()}
 		}
 		a.Content = append(a.Content, b)
 	case EventDelta:
@@ -164,9 +164,10 @@ func (a *Answer) Send(e Event) error {
 	case EventBlockStop:
 		a.closeBlock()
 	case EventStop:
-		a.Stop = e.Stop
-		a.StopSequence = e.StopSequence.Clone()
-		a.Extra = append(JSON(nil), e.Extra...)
+		d := e.More()
+		a.Stop = d.Stop
+		a.StopSequence = d.StopSequence.Clone()
+		a.Extra = append(JSON(nil), d.Extra...)
 	}
 	return nil
 }

@@ -32,11 +32,11 @@ func TestAnswerCollectsBlocksInOrder(t *testing.T) {
 		outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockReasoning, Index: 2},
 		outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockRedacted, Index: 2, Text: outcrop.Text("AAEC")},
 		outcrop.Event{Kind: outcrop.EventBlockStop, Index: 2},
-		outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Index: 3, ID: outcrop.Text("t1"), Name: outcrop.Text("clock")},
+		outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Index: 3, Detail: &outcrop.Detail{ID: outcrop.Text("t1"), Name: outcrop.Text("clock")}},
 		outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockToolUse, Index: 3, Text: outcrop.Text(`{\"zone\":`)},
 		outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockToolUse, Index: 3, Text: outcrop.Text(`\"a\\nb\"}`)},
 		outcrop.Event{Kind: outcrop.EventBlockStop, Index: 3},
-		outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopSequence, StopSequence: outcrop.Text("END"), Extra: outcrop.JSON(`{"a":1}`)},
+		outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopSequence, StopSequence: outcrop.Text("END"), Extra: outcrop.JSON(`{"a":1}`)}},
 		outcrop.Event{Kind: outcrop.EventFlush},
 	)
 	want := outcrop.Answer{
@@ -58,7 +58,7 @@ func TestToolInputIsAlwaysAJSONValue(t *testing.T) {
 		"": "{}", `{\"a\":`: "{}", "nonsense": "{}", "17": "17", `{\"a\":\"\\ud83d\\ude42\"}`: `{"a":"\ud83d\ude42"}`,
 	} {
 		answer := collect(t,
-			outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, ID: outcrop.Text("t"), Name: outcrop.Text("n")},
+			outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Detail: &outcrop.Detail{ID: outcrop.Text("t"), Name: outcrop.Text("n")}},
 			outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockToolUse, Text: outcrop.Text(fragment)},
 			outcrop.Event{Kind: outcrop.EventBlockStop})
 		if got := string(answer.Content[0].Use.Input); got != want {
@@ -75,12 +75,12 @@ func TestAnswerOutlivesTheBytesOfItsEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	send(outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, ID: buffer[0:9], Name: buffer[10:21]})
+	send(outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Detail: &outcrop.Detail{ID: buffer[0:9], Name: buffer[10:21]}})
 	send(outcrop.Event{Kind: outcrop.EventBlockStop})
 	send(outcrop.Event{Kind: outcrop.EventBlockStart, Block: outcrop.BlockText, Index: 1})
 	send(outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Index: 1, Text: buffer[22:33]})
 	send(outcrop.Event{Kind: outcrop.EventBlockStop, Index: 1})
-	send(outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopSequence, StopSequence: buffer[34:45], Extra: buffer[46:]})
+	send(outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopSequence, StopSequence: buffer[34:45], Extra: buffer[46:]}})
 	for i := range buffer {
 		buffer[i] = '*'
 	}

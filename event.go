@@ -37,20 +37,34 @@ const (
 )
 
 // An Event is one step of an answer. It is passed by value and allocates
-// nothing; its bytes are borrowed (see Sink).
+// nothing; its bytes and its Detail are borrowed (see Sink). It is small enough
+// to be passed in registers, which counts where an answer is a thousand of them.
 type Event struct {
-	Kind         EventKind
-	Block        BlockKind
-	Final        bool
-	Index        int
+	Kind   EventKind
+	Block  BlockKind
+	Final  bool
+	Index  int
+	Text   Text
+	Detail *Detail // nil: all of it is empty
+}
+
+// A Detail is what few events of an answer tell.
+type Detail struct {
 	Stop         StopReason
-	Text         Text
 	ID, Name     Text
 	StopSequence Text
 	// Extra is a JSON object with the members of the engine's answer that
 	// have no place of their own here. It is set only on EventStop, and only
 	// if the request asks for response fields.
 	Extra JSON
+}
+
+// More returns the Detail, or an empty one.
+func (e Event) More() Detail {
+	if e.Detail == nil {
+		return Detail{}
+	}
+	return *e.Detail
 }
 
 // A StopReason tells why an answer ended, in Bedrock's words.

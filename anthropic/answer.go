@@ -162,8 +162,9 @@ func (c *Chunks) Encode(e outcrop.Event, emit func(chunk []byte)) {
 		c.head(`{"type":"content_block_stop","index":`, e.Index)
 		c.emit("}", emit)
 	case outcrop.EventStop:
-		c.stop = e.Stop
-		c.seq = append(c.seq[:0], e.StopSequence...)
+		d := e.More()
+		c.stop = d.Stop
+		c.seq = append(c.seq[:0], d.StopSequence...)
 	case outcrop.EventNative:
 		emit(e.Text)
 	}
@@ -211,8 +212,8 @@ func (c *Chunks) blockStart(e outcrop.Event, emit func([]byte)) {
 	switch e.Block {
 	case outcrop.BlockToolUse:
 		c.head(`{"type":"content_block_start","index":`, e.Index)
-		c.b = appendQuoted(c.b, `,"content_block":{"type":"tool_use","id":`, e.ID)
-		c.b = appendQuoted(c.b, `,"name":`, e.Name)
+		c.b = appendQuoted(c.b, `,"content_block":{"type":"tool_use","id":`, e.More().ID)
+		c.b = appendQuoted(c.b, `,"name":`, e.More().Name)
 		c.emit(`,"input":{}}}`, emit)
 	case outcrop.BlockReasoning, outcrop.BlockRedacted:
 		c.waiting = true

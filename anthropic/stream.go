@@ -25,8 +25,9 @@ type Decoder struct {
 	index   int
 	usage   outcrop.Usage
 	stop    outcrop.StopReason
-	seq     []byte // stop sequence, kept
-	members []byte // members of the answer for response fields, kept
+	seq     []byte         // stop sequence, kept
+	detail  outcrop.Detail // of the end
+	members []byte         // members of the answer for response fields, kept
 	quoted  []byte
 }
 
@@ -339,7 +340,7 @@ func (d *Decoder) openBlock(b block, out outcrop.Sink) error {
 		if len(b.id) == 0 || len(b.name) == 0 {
 			return errAnswer()
 		}
-		e.ID, e.Name = b.id, b.name
+		e.Detail = &outcrop.Detail{ID: b.id, Name: b.name}
 		d.tokens = true
 	}
 	if err := out.Send(e); err != nil {
@@ -470,11 +471,11 @@ func (d *Decoder) finish(out outcrop.Sink) error {
 	if d.stop == "" {
 		d.stop = outcrop.StopEndTurn
 	}
-	e := outcrop.Event{Kind: outcrop.EventStop, Stop: d.stop, StopSequence: d.seq}
+	d.detail = outcrop.Detail{Stop: d.stop, StopSequence: d.seq}
 	if d.extra {
-		e.Extra = d.responseFields()
+		d.detail.Extra = d.responseFields()
 	}
-	return out.Send(e)
+	return out.Send(outcrop.Event{Kind: outcrop.EventStop, Detail: &d.detail})
 }
 
 func (d *Decoder) responseFields() outcrop.JSON {

@@ -270,13 +270,13 @@ func FuzzEvent(f *testing.F) {
 		req := request()
 		req.Conversation.ResponseFields = []string{"/id"}
 		check := sinkFunc(func(e outcrop.Event) error {
-			for _, s := range [][]byte{e.Text, e.ID, e.Name, e.StopSequence} {
+			for _, s := range [][]byte{e.Text, e.More().ID, e.More().Name, e.More().StopSequence} {
 				if e.Kind != outcrop.EventNative && !jsonscan.Clean(s) {
 					t.Fatalf("%q from %s", s, data)
 				}
 			}
-			if len(e.Extra) > 0 && !jsonscan.Valid(e.Extra) {
-				t.Fatalf("%s from %s", e.Extra, data)
+			if len(e.More().Extra) > 0 && !jsonscan.Valid(e.More().Extra) {
+				t.Fatalf("%s from %s", e.More().Extra, data)
 			}
 			return nil
 		})

@@ -27,7 +27,7 @@ func (d *Decoder) Answer(body []byte, out outcrop.Sink) error {
 	if err := d.blocks(content, out); err != nil {
 		return err
 	}
-	return send(out, outcrop.Event{Kind: outcrop.EventStop, Stop: p.stop, StopSequence: p.sequence(), Extra: p.fields})
+	return send(out, outcrop.Event{Kind: outcrop.EventStop, Detail: p.end()})
 }
 
 func malformedBody() error {
@@ -58,6 +58,7 @@ func (d *Decoder) blocks(content []byte, out outcrop.Sink) error {
 
 // answerBlock sends the events for one block and tells whether there were any.
 func answerBlock(element []byte, index int, out outcrop.Sink) (bool, error) {
+	var d outcrop.Detail
 	e := outcrop.Event{Block: outcrop.BlockText, Index: index}
 	var text, signature, redacted outcrop.Text
 	if inner, ok := lookup(element, []string{"reasoningContent"}); ok {
@@ -67,8 +68,9 @@ func answerBlock(element []byte, index int, out outcrop.Sink) (bool, error) {
 		redacted, _ = textOf(inner, "redactedContent")
 	} else if input, ok := lookup(element, []string{"toolUse", "input"}); ok {
 		e.Block = outcrop.BlockToolUse
-		e.ID, _ = textOf(element, "toolUse", "toolUseId")
-		e.Name, _ = textOf(element, "toolUse", "name")
+		e.Detail = &d
+		d.ID, _ = textOf(element, "toolUse", "toolUseId")
+		d.Name, _ = textOf(element, "toolUse", "name")
 		text = outcrop.Quote(string(input))
 	} else if text, ok = textOf(element, "text"); !ok {
 		return false, nil
@@ -77,7 +79,7 @@ func answerBlock(element []byte, index int, out outcrop.Sink) (bool, error) {
 	if err := send(out, e); err != nil {
 		return true, err
 	}
-	e.ID, e.Name, e.Kind = nil, nil, outcrop.EventDelta
+	e.Detail, e.Kind = nil, outcrop.EventDelta
 	block := e.Block
 	for _, part := range []struct {
 		kind outcrop.BlockKind

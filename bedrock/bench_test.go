@@ -18,10 +18,10 @@ var events = []outcrop.Event{
 	{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: outcrop.Text("Hello, ")},
 	{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: outcrop.Text("world")},
 	{Kind: outcrop.EventBlockStop, Block: outcrop.BlockText},
-	{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Index: 1, ID: outcrop.Text("a"), Name: outcrop.Text("b")},
+	{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Index: 1, Detail: &outcrop.Detail{ID: outcrop.Text("a"), Name: outcrop.Text("b")}},
 	{Kind: outcrop.EventDelta, Block: outcrop.BlockToolUse, Index: 1, Text: outcrop.Text(`{\"a\":1}`)},
 	{Kind: outcrop.EventBlockStop, Block: outcrop.BlockToolUse, Index: 1},
-	{Kind: outcrop.EventStop, Stop: outcrop.StopToolUse},
+	{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopToolUse}},
 	{Kind: outcrop.EventFlush},
 }
 

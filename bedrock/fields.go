@@ -18,11 +18,12 @@ func appendResponseFields(dst []byte, req *outcrop.Request, e outcrop.Event) []b
 		return dst
 	}
 	var root field
+	d := e.More()
 	for _, p := range req.Conversation.ResponseFields {
 		keys := splitPointer(p)
-		v, ok := lookup(e.Extra, keys)
-		if !ok && p == "/stop_sequence" && len(e.StopSequence) > 0 {
-			v = append(append([]byte{'"'}, e.StopSequence...), '"')
+		v, ok := lookup(d.Extra, keys)
+		if !ok && p == "/stop_sequence" && len(d.StopSequence) > 0 {
+			v = append(append([]byte{'"'}, d.StopSequence...), '"')
 			ok = true
 		}
 		if ok {

@@ -65,7 +65,7 @@ func (f *Frames) Append(dst []byte, e outcrop.Event) []byte {
 	case outcrop.EventStop:
 		dst = eventstream.Begin(dst, headMessageStop)
 		dst = append(dst, `{"stopReason":"`...)
-		dst = append(append(dst, or(e.Stop, outcrop.StopEndTurn)...), '"')
+		dst = append(append(dst, or(e.More().Stop, outcrop.StopEndTurn)...), '"')
 		dst = appendResponseFields(dst, f.req, e)
 	default:
 		return dst
@@ -77,8 +77,8 @@ var noInput = outcrop.Text("{}")
 
 func appendToolStart(dst []byte, e outcrop.Event) []byte {
 	dst = eventstream.Begin(dst, headBlockStart)
-	dst = append(append(dst, `{"start":{"toolUse":{"toolUseId":"`...), e.ID...)
-	dst = append(append(dst, `","name":"`...), e.Name...)
+	dst = append(append(dst, `{"start":{"toolUse":{"toolUseId":"`...), e.More().ID...)
+	dst = append(append(dst, `","name":"`...), e.More().Name...)
 	return appendInt(append(dst, `"}},"contentBlockIndex":`...), e.Index)
 }
 

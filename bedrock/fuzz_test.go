@@ -154,13 +154,13 @@ func FuzzAnswer(f *testing.F) {
 type checked struct{ t *testing.T }
 
 func (c checked) Send(e outcrop.Event) error {
-	for _, text := range []outcrop.Text{e.Text, e.ID, e.Name, e.StopSequence} {
+	for _, text := range []outcrop.Text{e.Text, e.More().ID, e.More().Name, e.More().StopSequence} {
 		if !json.Valid([]byte(`"` + string(text) + `"`)) {
 			c.t.Errorf("not the inside of a JSON string: %q", text)
 		}
 	}
-	if len(e.Extra) > 0 && !json.Valid(e.Extra) {
-		c.t.Errorf("not JSON: %q", e.Extra)
+	if len(e.More().Extra) > 0 && !json.Valid(e.More().Extra) {
+		c.t.Errorf("not JSON: %q", e.More().Extra)
 	}
 	return nil
 }

@@ -194,15 +194,16 @@ func (s *script) line(t *testing.T, w []string, line string) {
 	case "start":
 		e.Kind = outcrop.EventStart
 	case "open":
-		e.Kind, e.Index, e.ID, e.Name = outcrop.EventBlockStart, number(2), outcrop.Text(word(3)), outcrop.Text(word(4))
+		e.Kind, e.Index = outcrop.EventBlockStart, number(2)
+		e.Detail = &outcrop.Detail{ID: outcrop.Text(word(3)), Name: outcrop.Text(word(4))}
 	case "delta":
 		e.Kind, e.Index = outcrop.EventDelta, number(2)
 		e.Text = outcrop.Text(strings.TrimPrefix(line, strings.Join(w[:3], " ")+" "))
 	case "close":
 		e.Kind, e.Index = outcrop.EventBlockStop, number(1)
 	case "stop":
-		e.Kind, e.Stop = outcrop.EventStop, outcrop.StopReason(word(1))
-		e.StopSequence, e.Extra = outcrop.Text(word(2)), outcrop.JSON(strings.Join(w[min(3, len(w)):], " "))
+		e.Kind = outcrop.EventStop
+		e.Detail = &outcrop.Detail{Stop: outcrop.StopReason(word(1)), StopSequence: outcrop.Text(word(2)), Extra: outcrop.JSON(strings.Join(w[min(3, len(w)):], " "))}
 	case "usage":
 		s.receipt.Usage = outcrop.Usage{Input: number(1), Output: number(2), CacheRead: number(3), CacheWrite: number(4)}
 		s.receipt.Tier = outcrop.ServiceTier(word(5))

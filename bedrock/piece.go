@@ -160,6 +160,11 @@ func (p *piece) start(s *jsonscan.Scanner) bool {
 
 // sequence is the stop sequence among the response fields, if it was asked
 // for.
+// end is what the end of an answer tells.
+func (p *piece) end() *outcrop.Detail {
+	return &outcrop.Detail{Stop: p.stop, StopSequence: p.sequence(), Extra: p.fields}
+}
+
 func (p *piece) sequence() outcrop.Text {
 	v, ok := lookup(p.fields, []string{"stop_sequence"})
 	if !ok || v[0] != '"' {

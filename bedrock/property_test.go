@@ -158,7 +158,7 @@ func answer(t *rapid.T) (events []outcrop.Event) {
 		start := outcrop.Event{Kind: outcrop.EventBlockStart, Block: kind, Index: i}
 		delta := outcrop.Event{Kind: outcrop.EventDelta, Block: kind, Index: i, Text: fullText.Draw(t, "delta")}
 		if kind == outcrop.BlockToolUse {
-			start.ID, start.Name = name.Draw(t, "id"), name.Draw(t, "name")
+			start.Detail = &outcrop.Detail{ID: name.Draw(t, "id"), Name: name.Draw(t, "name")}
 			delta.Text = outcrop.Quote(string(object.Draw(t, "input")))
 		}
 		events = append(events, start, delta)
@@ -167,9 +167,9 @@ func answer(t *rapid.T) (events []outcrop.Event) {
 		}
 		events = append(events, outcrop.Event{Kind: outcrop.EventBlockStop, Block: kind, Index: i})
 	}
-	stop := outcrop.Event{Kind: outcrop.EventStop, Stop: rapid.SampledFrom([]outcrop.StopReason{outcrop.StopEndTurn, outcrop.StopSequence, "guardrail_intervened"}).Draw(t, "stop")}
+	stop := outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: rapid.SampledFrom([]outcrop.StopReason{outcrop.StopEndTurn, outcrop.StopSequence, "guardrail_intervened"}).Draw(t, "stop")}}
 	if rapid.Bool().Draw(t, "sequence") {
-		stop.StopSequence = fullText.Draw(t, "sequence")
+		stop.Detail.StopSequence = fullText.Draw(t, "sequence")
 	}
 	return append(events, stop)
 }
@@ -178,8 +178,10 @@ func answer(t *rapid.T) (events []outcrop.Event) {
 type recorder struct{ events []outcrop.Event }
 
 func (r *recorder) Send(e outcrop.Event) error {
-	e.Text, e.ID, e.Name, e.StopSequence = e.Text.Clone(), e.ID.Clone(), e.Name.Clone(), e.StopSequence.Clone()
-	e.Extra = nil // the asked-for fields come back in it, which is told apart
+	e.Text = e.Text.Clone()
+	if d := e.Detail; d != nil { // without Extra: the asked-for fields come back in it, which is told apart
+		e.Detail = &outcrop.Detail{Stop: d.Stop, ID: d.ID.Clone(), Name: d.Name.Clone(), StopSequence: d.StopSequence.Clone()}
+	}
 	r.events = append(r.events, e)
 	return nil
 }
@@ -220,7 +222,7 @@ func TestDecoderReadsWhatFramesWrote(t *testing.T) {
 		if diff := cmp.Diff(events, got.events, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("-sent +got\n%s", diff)
 		}
-		checkServed(t, &d, events[len(events)-1].Stop)
+		checkServed(t, &d, events[len(events)-1].More().Stop)
 	})
 }
 

@@ -50,7 +50,7 @@ func (r *Reply) Send(e outcrop.Event) error {
 	case outcrop.EventBlockStop:
 		r.close()
 	case outcrop.EventStop:
-		r.stop = e.Stop
+		r.stop = e.More().Stop
 		r.fields = appendResponseFields(r.fields[:0], r.req, e)
 	}
 	return nil
@@ -64,8 +64,8 @@ func (r *Reply) open(e outcrop.Event) {
 	}
 	switch e.Block {
 	case outcrop.BlockToolUse:
-		r.blocks = append(append(r.blocks, `{"toolUse":{"toolUseId":"`...), e.ID...)
-		r.blocks = append(append(r.blocks, `","name":"`...), e.Name...)
+		r.blocks = append(append(r.blocks, `{"toolUse":{"toolUseId":"`...), e.More().ID...)
+		r.blocks = append(append(r.blocks, `","name":"`...), e.More().Name...)
 		r.blocks = append(r.blocks, `","input":`...)
 	case outcrop.BlockReasoning, outcrop.BlockRedacted:
 		r.blocks = append(r.blocks, `{"reasoningContent":{"reasoningText":{"text":"`...)

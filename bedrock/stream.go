@@ -83,7 +83,7 @@ func (d *Decoder) blockStart(p *piece, out outcrop.Sink) error {
 		return nil // an image or the like: nothing follows that has a place here
 	}
 	d.open = outcrop.BlockToolUse
-	return send(out, outcrop.Event{Kind: outcrop.EventBlockStart, Block: d.open, Index: p.index, ID: p.id, Name: p.name})
+	return send(out, outcrop.Event{Kind: outcrop.EventBlockStart, Block: d.open, Index: p.index, Detail: &outcrop.Detail{ID: p.id, Name: p.name}})
 }
 
 // delta opens the block if no frame did: only tool uses have one.
@@ -116,7 +116,7 @@ func (d *Decoder) messageStop(p *piece, out outcrop.Sink) error {
 	if d.stop = p.stop; d.stop == "" {
 		return malformedAnswer()
 	}
-	return send(out, outcrop.Event{Kind: outcrop.EventStop, Stop: p.stop, StopSequence: p.sequence(), Extra: p.fields})
+	return send(out, outcrop.Event{Kind: outcrop.EventStop, Detail: p.end()})
 }
 
 // exception turns an exception frame into the error that it is.

@@ -20,7 +20,7 @@ var atOnce = &engine{run: func(_ context.Context, _ *outcrop.Request, out outcro
 			return r, err
 		}
 	}
-	return r, out.Send(outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn})
+	return r, out.Send(outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}})
 }}
 
 var token = outcrop.Text("word")

@@ -47,7 +47,7 @@ func answers(first, gap time.Duration, n int) *engine {
 			case n + 2:
 				e = outcrop.Event{Kind: outcrop.EventBlockStop}
 			case n + 3:
-				e = outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn}
+				e = outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}}
 			default:
 				r.Usage = outcrop.Usage{Input: req.Estimate.Input, Output: i - 1}
 				if err := pause(ctx, gap); i > 2 && err != nil {

@@ -21,7 +21,7 @@ type script struct{ lines []string }
 
 func (s *script) Send(e outcrop.Event) error {
 	if e.Kind != outcrop.EventFlush {
-		s.lines = append(s.lines, fmt.Sprintf("%d %d %d %s %s", e.Kind, e.Block, e.Index, e.Text, e.Stop))
+		s.lines = append(s.lines, fmt.Sprintf("%d %d %d %s %s", e.Kind, e.Block, e.Index, e.Text, e.More().Stop))
 	}
 	return nil
 }

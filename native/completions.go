@@ -17,7 +17,7 @@ type TextChunks struct {
 func (c *TextChunks) Encode(e outcrop.Event, emit func(chunk []byte)) {
 	switch {
 	case e.Kind == outcrop.EventStop:
-		c.stop = e.Stop
+		c.stop = e.More().Stop
 	case e.Kind == outcrop.EventDelta && e.Block == outcrop.BlockText:
 		c.buf = c.delta(c.buf[:0], e.Text)
 		emit(c.buf)

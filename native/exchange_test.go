@@ -104,7 +104,7 @@ func perform(t *testing.T, script string, out outcrop.Sink) outcrop.Receipt {
 	for line := range strings.Lines(script) {
 		kind, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if kind == "stop" {
-			send(outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopReason(rest)})
+			send(outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopReason(rest)}})
 			break
 		}
 		block := scripted[kind]
@@ -114,7 +114,7 @@ func perform(t *testing.T, script string, out outcrop.Sink) outcrop.Receipt {
 		deltas := strings.Split(rest, "|")
 		start := outcrop.Event{Kind: outcrop.EventBlockStart, Block: block, Index: index}
 		if block == outcrop.BlockToolUse {
-			start.ID, start.Name = outcrop.Text(deltas[0]), outcrop.Text(deltas[1])
+			start.Detail = &outcrop.Detail{ID: outcrop.Text(deltas[0]), Name: outcrop.Text(deltas[1])}
 			deltas = deltas[2:]
 		}
 		send(start)

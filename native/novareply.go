@@ -85,7 +85,7 @@ func (c *NovaChunks) Encode(e outcrop.Event, emit func(chunk []byte)) {
 		if e.Block != outcrop.BlockToolUse {
 			return // only tools have a start
 		}
-		dst = appendNovaUse(append(dst, `{"contentBlockStart":{"start":`...), e.ID, e.Name)
+		dst = appendNovaUse(append(dst, `{"contentBlockStart":{"start":`...), e.More().ID, e.More().Name)
 		dst = append(appendIndex(append(dst, "}},"...), e.Index), "}}"...)
 	case outcrop.EventDelta:
 		dst = appendNovaDelta(append(dst, `{"contentBlockDelta":{"delta":{`...), e)
@@ -94,7 +94,7 @@ func (c *NovaChunks) Encode(e outcrop.Event, emit func(chunk []byte)) {
 		dst = append(appendIndex(append(dst, `{"contentBlockStop":{`...), e.Index), "}}"...)
 	case outcrop.EventStop:
 		dst = append(dst, `{"messageStop":{"stopReason":"`...)
-		dst = append(append(dst, e.Stop...), `"}}`...)
+		dst = append(append(dst, e.More().Stop...), `"}}`...)
 	default:
 		return
 	}

@@ -13,7 +13,7 @@ func (r *record) check(e outcrop.Event) {
 	if !r.started && e.Kind != outcrop.EventStart {
 		r.complain("event before the start: %s", line(e))
 	}
-	for _, text := range []outcrop.Text{e.Text, e.ID, e.Name, e.StopSequence} {
+	for _, text := range []outcrop.Text{e.Text, e.More().ID, e.More().Name, e.More().StopSequence} {
 		if !jsonscan.Clean(text) {
 			r.complain("not the inside of a JSON string: %q", text)
 		}
@@ -28,8 +28,8 @@ func (r *record) check(e outcrop.Event) {
 		if r.open != 0 || e.Index != r.next || e.Block == 0 {
 			r.complain("block %d was opened out of order", e.Index)
 		}
-		if (e.Block == outcrop.BlockToolUse) != (len(e.ID) > 0) {
-			r.complain("block %d has the id %q", e.Index, e.ID)
+		if (e.Block == outcrop.BlockToolUse) != (len(e.More().ID) > 0) {
+			r.complain("block %d has the id %q", e.Index, e.More().ID)
 		}
 		r.open, r.next = e.Block, r.next+1
 	case outcrop.EventDelta:
@@ -42,11 +42,11 @@ func (r *record) check(e outcrop.Event) {
 		}
 		r.open = 0
 	case outcrop.EventStop:
-		if r.open != 0 || e.Stop == "" {
+		if r.open != 0 || e.More().Stop == "" {
 			r.complain("a stop that does not fit: %s", line(e))
 		}
-		if e.Extra != nil && !jsonscan.Valid(e.Extra) {
-			r.complain("extra is no JSON: %s", e.Extra)
+		if e.More().Extra != nil && !jsonscan.Valid(e.More().Extra) {
+			r.complain("extra is no JSON: %s", e.More().Extra)
 		}
 		r.stopped = true
 	}

@@ -28,6 +28,7 @@ type Decoder struct {
 
 	stop         outcrop.StopReason
 	stopSequence []byte
+	detail       outcrop.Detail // of the last event
 	usage        outcrop.Usage
 	metered      bool
 }
@@ -152,12 +153,8 @@ func (d *Decoder) end(out outcrop.Sink) error {
 		return d.broken("The model's stream ended without a finish reason.")
 	}
 	d.done = true
-	return out.Send(outcrop.Event{
-		Kind:         outcrop.EventStop,
-		Stop:         d.stop,
-		StopSequence: d.stopSequence,
-		Extra:        d.extras.object(),
-	})
+	d.detail = outcrop.Detail{Stop: d.stop, StopSequence: d.stopSequence, Extra: d.extras.object()}
+	return out.Send(outcrop.Event{Kind: outcrop.EventStop, Detail: &d.detail})
 }
 
 // take sends what a choice adds to the answer.

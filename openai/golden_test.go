@@ -186,7 +186,7 @@ func line(e outcrop.Event) string {
 	case outcrop.EventBlockStart:
 		s := fmt.Sprintf("open %d %s", e.Index, kinds[e.Block])
 		if e.Block == outcrop.BlockToolUse {
-			s += " " + string(e.ID) + " " + string(e.Name)
+			s += " " + string(e.More().ID) + " " + string(e.More().Name)
 		}
 		return s
 	case outcrop.EventDelta:
@@ -194,12 +194,12 @@ func line(e outcrop.Event) string {
 	case outcrop.EventBlockStop:
 		return fmt.Sprintf("close %d", e.Index)
 	case outcrop.EventStop:
-		s := "stop " + string(e.Stop)
-		if len(e.StopSequence) > 0 {
-			s += " at " + string(e.StopSequence)
+		s := "stop " + string(e.More().Stop)
+		if len(e.More().StopSequence) > 0 {
+			s += " at " + string(e.More().StopSequence)
 		}
-		if e.Extra != nil {
-			s += " extra " + string(e.Extra)
+		if e.More().Extra != nil {
+			s += " extra " + string(e.More().Extra)
 		}
 		return s
 	}

@@ -114,7 +114,7 @@ func (c *Chunks) Encode(e outcrop.Event, emit func(chunk []byte)) {
 		c.call++
 		dst = c.appendCall(dst)
 		dst = append(dst, `"id":`...)
-		dst = appendToolCall(dst, &outcrop.ToolUse{ID: e.ID, Name: e.Name})
+		dst = appendToolCall(dst, &outcrop.ToolUse{ID: e.More().ID, Name: e.More().Name})
 		dst = append(dst, "}]"...)
 	case outcrop.EventDelta:
 		var ok bool
@@ -122,7 +122,7 @@ func (c *Chunks) Encode(e outcrop.Event, emit func(chunk []byte)) {
 			return
 		}
 	case outcrop.EventStop:
-		c.stop = e.Stop
+		c.stop = e.More().Stop
 		return
 	default:
 		return

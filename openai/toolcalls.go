@@ -184,7 +184,7 @@ func (d *Decoder) openCall(p *piece, out outcrop.Sink) error {
 		id = madeID(d.request, d.calls)
 	}
 	c.opened = true
-	if err := d.openBlock(outcrop.Event{Block: outcrop.BlockToolUse, ID: id, Name: name}, out); err != nil {
+	if err := d.openBlock(outcrop.Event{Block: outcrop.BlockToolUse, Detail: &outcrop.Detail{ID: id, Name: name}}, out); err != nil {
 		return err
 	}
 	return d.write(outcrop.BlockToolUse, c.held, out)

@@ -15,7 +15,7 @@ func TestGrammarTakesWholeAnswersAlone(t *testing.T) {
 	open := ev(outcrop.EventBlockStart, outcrop.BlockText, 0)
 	delta := outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: outcrop.Text("x")}
 	shut := ev(outcrop.EventBlockStop, outcrop.BlockText, 0)
-	stop := outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn}
+	stop := outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}}
 	flush := ev(outcrop.EventFlush, 0, 0)
 	native := outcrop.Event{Kind: outcrop.EventNative, Text: outcrop.Text("{}")}
 	last := outcrop.Event{Kind: outcrop.EventNative, Text: outcrop.Text("{}"), Final: true}

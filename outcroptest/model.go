@@ -375,7 +375,8 @@ func (g *Grammar) take(e outcrop.Event) error {
 	if g.stopped {
 		return errors.New("an event after Stop")
 	}
-	for _, t := range [][]byte{e.Text, e.ID, e.Name, e.StopSequence} {
+	d := e.More()
+	for _, t := range [][]byte{e.Text, d.ID, d.Name, d.StopSequence} {
 		if !jsonscan.Clean(t) {
 			return fmt.Errorf("%q is not the inside of a JSON string", t)
 		}
@@ -413,7 +414,7 @@ func (g *Grammar) takeBlock(e outcrop.Event) error {
 		if g.open || e.Index != g.blocks {
 			return fmt.Errorf("BlockStart %d, but block %d is open (%v)", e.Index, g.blocks, g.open)
 		}
-		if e.Block == outcrop.BlockToolUse && (len(e.ID) == 0 || len(e.Name) == 0) {
+		if d := e.More(); e.Block == outcrop.BlockToolUse && (len(d.ID) == 0 || len(d.Name) == 0) {
 			return errors.New("a tool use without id or name")
 		}
 		g.open, g.kind = true, e.Block
@@ -429,11 +430,12 @@ func (g *Grammar) takeBlock(e outcrop.Event) error {
 		g.open = false
 		g.blocks++
 	case outcrop.EventStop:
-		if g.open || e.Stop == "" {
-			return fmt.Errorf("a Stop came with %q, and a block is open: %v", e.Stop, g.open)
+		d := e.More()
+		if g.open || d.Stop == "" {
+			return fmt.Errorf("a Stop came with %q, and a block is open: %v", d.Stop, g.open)
 		}
-		if len(e.Extra) > 0 && !jsonscan.Valid(e.Extra) {
-			return fmt.Errorf("extra fields are not JSON: %.100q", e.Extra)
+		if len(d.Extra) > 0 && !jsonscan.Valid(d.Extra) {
+			return fmt.Errorf("extra fields are not JSON: %.100q", d.Extra)
 		}
 		g.stopped = true
 	default:

@@ -88,7 +88,7 @@ func answer(out outcrop.Sink, texts ...string) error {
 	for _, s := range texts {
 		events = append(events, outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: outcrop.Quote(s)}, outcrop.Event{Kind: outcrop.EventFlush})
 	}
-	events = append(events, outcrop.Event{Kind: outcrop.EventBlockStop}, outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn})
+	events = append(events, outcrop.Event{Kind: outcrop.EventBlockStop}, outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}})
 	for _, e := range events {
 		if err := out.Send(e); err != nil {
 			return err

@@ -156,6 +156,6 @@ func (s *relayStream) Send(e outcrop.Event) error {
 	if err := x.open(); err != nil {
 		return err
 	}
-	x.out = bedrock.AppendEvent(x.out, string(e.Name), e.Text)
+	x.out = bedrock.AppendEvent(x.out, string(e.More().Name), e.Text)
 	return x.spill()
 }

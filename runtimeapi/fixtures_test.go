@@ -63,7 +63,7 @@ func hello() []outcrop.Event {
 		{Kind: outcrop.EventFlush},
 		{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: outcrop.Text(`, w\u00f6rld\n`)},
 		{Kind: outcrop.EventBlockStop},
-		{Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn},
+		{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}},
 		{Kind: outcrop.EventFlush},
 	}
 }
@@ -80,12 +80,12 @@ func weighs() []outcrop.Event {
 		{Kind: outcrop.EventBlockStart, Block: outcrop.BlockText, Index: 1},
 		{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Index: 1, Text: outcrop.Text("I look it up.")},
 		{Kind: outcrop.EventBlockStop, Index: 1},
-		{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Index: 2, ID: outcrop.Text("tool_1"), Name: outcrop.Text("weather")},
+		{Kind: outcrop.EventBlockStart, Block: outcrop.BlockToolUse, Index: 2, Detail: &outcrop.Detail{ID: outcrop.Text("tool_1"), Name: outcrop.Text("weather")}},
 		{Kind: outcrop.EventDelta, Block: outcrop.BlockToolUse, Index: 2, Text: outcrop.Text(`{\"city\":`)},
 		{Kind: outcrop.EventFlush},
 		{Kind: outcrop.EventDelta, Block: outcrop.BlockToolUse, Index: 2, Text: outcrop.Text(`\"Oslo\"}`)},
 		{Kind: outcrop.EventBlockStop, Index: 2},
-		{Kind: outcrop.EventStop, Stop: outcrop.StopToolUse},
+		{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopToolUse}},
 		{Kind: outcrop.EventFlush},
 	}
 }

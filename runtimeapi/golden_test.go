@@ -25,7 +25,7 @@ var answers = map[string]func() []outcrop.Event{"hello": hello, "weighs": weighs
 // cutShort is an answer that the limit of tokens ended.
 func cutShort() []outcrop.Event {
 	events := hello()
-	events[len(events)-2].Stop = outcrop.StopMaxTokens
+	events[len(events)-2].Detail.Stop = outcrop.StopMaxTokens
 	return events
 }
 

@@ -102,7 +102,7 @@ func TestEventsThatAreNotFlushedLeaveWithTheEnd(t *testing.T) {
 	events := []outcrop.Event{
 		{Kind: outcrop.EventStart}, {Kind: outcrop.EventBlockStart, Block: outcrop.BlockText},
 		{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: outcrop.Text("a")},
-		{Kind: outcrop.EventBlockStop}, {Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn},
+		{Kind: outcrop.EventBlockStop}, {Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}},
 	}
 	w, _ := serving(outcrop.DialectNova, says(nil, events...)).serve(t, newCall(outcrop.OpConverseStream, converseBody))
 	if got := w.types(t); got != "messageStart contentBlockDelta contentBlockStop messageStop metadata" {
@@ -116,7 +116,7 @@ func TestMuchBetweenTwoFlushesIsNotGathered(t *testing.T) {
 	for range 50 {
 		events = append(events, outcrop.Event{Kind: outcrop.EventDelta, Block: outcrop.BlockText, Text: text})
 	}
-	events = append(events, outcrop.Event{Kind: outcrop.EventBlockStop}, outcrop.Event{Kind: outcrop.EventStop, Stop: outcrop.StopEndTurn})
+	events = append(events, outcrop.Event{Kind: outcrop.EventBlockStop}, outcrop.Event{Kind: outcrop.EventStop, Detail: &outcrop.Detail{Stop: outcrop.StopEndTurn}})
 	for _, op := range []outcrop.Operation{outcrop.OpConverseStream, outcrop.OpInvokeModelStream} {
 		w, _ := serving(outcrop.DialectNova, says(nil, events...)).serve(t, newCall(op, bodies[op]))
 		for _, written := range w.writes {

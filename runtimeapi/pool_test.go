@@ -108,7 +108,7 @@ func (echo) Invoke(_ context.Context, req *outcrop.Request, out outcrop.Sink) (o
 		if e.detail == "tools" {
 			events = weighs()
 			events[2].Text = outcrop.Text(e.mark)
-			events[9].Name, events[9].ID = outcrop.Text(e.mark), outcrop.Text(e.mark)
+			events[9].Detail = &outcrop.Detail{Name: outcrop.Text(e.mark), ID: outcrop.Text(e.mark)}
 		}
 	}
 	for i, event := range events {

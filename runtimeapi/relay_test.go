@@ -153,7 +153,7 @@ func TestConverseStreamOfAnEngineThatSpeaksItKeepsItsPayloads(t *testing.T) {
 	var events []outcrop.Event
 	for i, p := range payloads {
 		events = append(events,
-			outcrop.Event{Kind: outcrop.EventNative, Name: outcrop.Text(p[0]), Text: outcrop.Text(p[1]), Final: i == len(payloads)-1},
+			outcrop.Event{Kind: outcrop.EventNative, Detail: &outcrop.Detail{Name: outcrop.Text(p[0])}, Text: outcrop.Text(p[1]), Final: i == len(payloads)-1},
 			outcrop.Event{Kind: outcrop.EventFlush})
 	}
 	w, line := speaking(card(outcrop.DialectNova), says(nil, events...), outcrop.DialectConverse).serve(t, newCall(outcrop.OpConverseStream, converseBody))
@@ -179,7 +179,7 @@ func TestConverseStreamOfAnEngineThatSpeaksItKeepsItsPayloads(t *testing.T) {
 func TestEveryWriteOfARelayThatFailsEndsTheInvocation(t *testing.T) {
 	events := nativeChunks(`{"a":1}`, `{"b":2}`, `{"c":3}`)
 	for i := range events {
-		events[i].Name = outcrop.Text("contentBlockDelta")
+		events[i].Detail = &outcrop.Detail{Name: outcrop.Text("contentBlockDelta")}
 	}
 	for _, op := range invoking {
 		for k := 1; ; k++ {

@@ -177,7 +177,7 @@ func (s *session) send(e outcrop.Event) error { return s.out.Send(e) }
 
 // part sends one block, a delta for each token.
 func (s *session) part(p *part) error {
-	open := outcrop.Event{Kind: outcrop.EventBlockStart, Block: p.kind, Index: s.index, ID: p.id, Name: p.name}
+	open := outcrop.Event{Kind: outcrop.EventBlockStart, Block: p.kind, Index: s.index, Detail: &outcrop.Detail{ID: p.id, Name: p.name}}
 	if err := s.next(); err != nil {
 		return err
 	}
@@ -248,11 +248,11 @@ func (s *session) stop(a *answer) error {
 		return injected(outcrop.CodeModelStream, 0)
 	}
 	s.receipt.Stop = a.stop
-	e := outcrop.Event{Kind: outcrop.EventStop, Stop: a.stop, StopSequence: outcrop.Quote(a.stopAt)}
+	d := outcrop.Detail{Stop: a.stop, StopSequence: outcrop.Quote(a.stopAt)}
 	if len(s.req.Conversation.ResponseFields) > 0 {
-		e.Extra = extra(a)
+		d.Extra = extra(a)
 	}
-	if err := s.send(e); err != nil {
+	if err := s.send(outcrop.Event{Kind: outcrop.EventStop, Detail: &d}); err != nil {
 		return err
 	}
 	return s.send(outcrop.Event{Kind: outcrop.EventFlush})

@@ -170,7 +170,7 @@ type completionChunks struct {
 func (c *completionChunks) Encode(e outcrop.Event, emit func([]byte)) {
 	switch {
 	case e.Kind == outcrop.EventStop:
-		c.stop = e.Stop
+		c.stop = e.More().Stop
 	case e.Kind == outcrop.EventDelta && e.Block == outcrop.BlockText:
 		dst := append(append(completionHead(c.req), `"text":"`...), e.Text...)
 		emit(append(dst, `","logprobs":null,"finish_reason":null}]}`...))

@@ -131,8 +131,8 @@ func TestNativeBodiesAndFramesPassByteForByte(t *testing.T) {
 			if _, err := e.Invoke(t.Context(), c.req, sinkFunc(func(ev outcrop.Event) error {
 				switch {
 				case ev.Kind != outcrop.EventNative:
-				case len(ev.Name) > 0:
-					got = bedrock.AppendEvent(got, string(ev.Name), ev.Text)
+				case len(ev.More().Name) > 0:
+					got = bedrock.AppendEvent(got, string(ev.More().Name), ev.Text)
 				default:
 					got = append(got, ev.Text...)
 				}

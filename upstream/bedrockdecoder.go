@@ -21,6 +21,7 @@ type bedrockDecoder struct {
 	n      outcome         // of native bodies that are not Converse's
 	order  ordered
 	chunk  []byte
+	detail outcrop.Detail // with chunk as its name
 	began  bool
 }
 
@@ -138,7 +139,8 @@ func (d *bedrockDecoder) nativeEvent(m eventstream.Message, out outcrop.Sink) er
 	}
 	d.began = d.began || m.EventType == "contentBlockDelta"
 	d.chunk = append(d.chunk[:0], m.EventType...)
-	return out.Send(outcrop.Event{Kind: outcrop.EventNative, Name: d.chunk, Text: m.Payload, Final: d.d.Done()})
+	d.detail.Name = d.chunk
+	return out.Send(outcrop.Event{Kind: outcrop.EventNative, Text: m.Payload, Final: d.d.Done(), Detail: &d.detail})
 }
 
 // nativeChunk passes one chunk of InvokeModelWithResponseStream. The last one
@@ -251,6 +253,7 @@ type ordered struct {
 	stop     outcrop.Event
 	sequence []byte
 	extra    []byte
+	detail   outcrop.Detail // of stop, with the two above
 }
 
 func (o *ordered) reset() { *o = ordered{sequence: o.sequence[:0], extra: o.extra[:0]} }
@@ -264,7 +267,7 @@ func (o *ordered) Send(e outcrop.Event) error {
 	case outcrop.EventStart:
 		o.started = true
 	case outcrop.EventBlockStart:
-		if e.Block == outcrop.BlockToolUse && (len(e.ID) == 0 || len(e.Name) == 0) {
+		if d := e.More(); e.Block == outcrop.BlockToolUse && (len(d.ID) == 0 || len(d.Name) == 0) {
 			return errMalformed()
 		}
 		if err := o.close(); err != nil {
@@ -298,9 +301,11 @@ func (o *ordered) close() error {
 }
 
 func (o *ordered) hold(e outcrop.Event) error {
-	o.sequence = append(o.sequence[:0], e.StopSequence...)
-	o.extra = append(o.extra[:0], e.Extra...)
-	e.StopSequence, e.Extra = o.sequence, o.extra
+	d := e.More()
+	o.sequence = append(o.sequence[:0], d.StopSequence...)
+	o.extra = append(o.extra[:0], d.Extra...)
+	o.detail = outcrop.Detail{Stop: d.Stop, StopSequence: o.sequence, Extra: o.extra}
+	e.Detail = &o.detail
 	err := o.close()
 	o.stop = e
 	return err

@@ -109,13 +109,13 @@ func write(b *bytes.Buffer, e outcrop.Event) error {
 	if e.Block != 0 {
 		fmt.Fprintf(b, " %d of kind %d", e.Index, e.Block)
 	}
-	for _, part := range [][]byte{e.ID, e.Name, e.Text, e.StopSequence, e.Extra} {
+	for _, part := range [][]byte{e.More().ID, e.More().Name, e.Text, e.More().StopSequence, e.More().Extra} {
 		if len(part) > 0 {
 			fmt.Fprintf(b, " [%s]", part)
 		}
 	}
-	if e.Stop != "" {
-		fmt.Fprintf(b, " %s", e.Stop)
+	if e.More().Stop != "" {
+		fmt.Fprintf(b, " %s", e.More().Stop)
 	}
 	b.WriteByte('\n')
 	return nil
