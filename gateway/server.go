@@ -123,7 +123,7 @@ func (s *Server) newHTTP(handler http.Handler) *h1server.Server {
 	return &h1server.Server{
 		Takes: "POST /model/", Handler: handler, Rest: s.newRest(handler),
 		MaxHead: int(limits.Headers), MaxBody: int64(limits.Body),
-		HeadTimeout: limits.HeaderTimeout, IdleTimeout: limits.IdleTimeout,
+		HeadTimeout: limits.HeaderTimeout, IdleTimeout: limits.IdleTimeout, WriteTimeout: limits.WriteTimeout,
 	}
 }
 

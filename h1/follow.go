@@ -116,6 +116,7 @@ func (r *Response) patience(onTrust bool) error {
 	more := c.fresh && r.started
 	c.fresh = false
 	if more {
+		r.waited = now
 		c.extend(now, c.host.timeouts.Idle)
 	}
 	switch {

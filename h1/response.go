@@ -22,6 +22,7 @@ type Response struct {
 	length  int64 // of the body; -1 if that was not told
 	keep    bool  // the connection may be used again
 	started bool
+	waited  time.Time
 	err     error // of the body; told again by each Read
 }
 
@@ -154,6 +155,10 @@ func (r *Response) Delimited() bool { return !r.frame.open }
 // limited by Timeouts.Idle, and no longer all of it by Timeouts.FirstByte.
 func (r *Response) Started() { r.started = true }
 
+// Waited returns when the last wait for the engine began, of those that were
+// for more than it had sent before, after Started; zero before the first.
+func (r *Response) Waited() time.Time { return r.waited }
+
 // Read reads the body. It blocks only if nothing is at hand. At the end it
 // returns io.EOF; a body that was cut gives io.ErrUnexpectedEOF or what the
 // network said, and other errors are those of Do and ErrIdle.
@@ -196,7 +201,8 @@ func (r *Response) decode(p []byte) (int, error) {
 func (r *Response) wait(p []byte) (n int, err error) {
 	c := r.c
 	if r.started {
-		err = c.arm(time.Now(), c.host.timeouts.Idle)
+		r.waited = time.Now()
+		err = c.arm(r.waited, c.host.timeouts.Idle)
 	}
 	if err == nil && r.direct(len(p)) {
 		if r.frame.left >= 0 {

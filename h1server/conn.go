@@ -62,20 +62,19 @@ type conn struct {
 	cancel context.CancelFunc
 	idle   atomic.Bool // waits for a request, of which nothing has come
 
-	in         *[]byte // what was read, from unread on not used; nil if that is nothing
-	unread     int
-	watched    bool
-	handed     bool
-	head       head
-	blank      *http.Request // what is the same in every request
-	request    *http.Request
-	target     url.URL
-	left       int64 // of the body
-	response   response
-	readArmed  time.Time // the deadline that is set
-	readDue    time.Time // the one that is wanted
-	writeArmed time.Time
-	writeDue   time.Time
+	in        *[]byte // what was read, from unread on not used; nil if that is nothing
+	unread    int
+	watched   bool
+	handed    bool
+	head      head
+	blank     *http.Request // what is the same in every request
+	request   *http.Request
+	target    url.URL
+	left      int64 // of the body
+	response  response
+	outgoing  outgoing
+	readArmed time.Time // the deadline that is set
+	readDue   time.Time // the one that is wanted
 }
 
 func newConn(s *Server, stream net.Conn, raw syscall.RawConn) *conn {
@@ -187,18 +186,6 @@ func (c *conn) read(p []byte) (int, error) {
 		}
 	}
 	return c.stream.Read(p)
-}
-
-// write writes all of p, by the time that is wanted.
-func (c *conn) write(p []byte) error {
-	if !c.onTime(c.writeArmed, c.writeDue) {
-		c.writeArmed = c.writeDue
-		if err := c.stream.SetWriteDeadline(c.writeDue); err != nil {
-			return err
-		}
-	}
-	_, err := c.stream.Write(p)
-	return err
 }
 
 // onTime reports whether a deadline that is set will do for the one that is
@@ -317,7 +304,7 @@ func (c *conn) take(size int) verdict {
 // answer has the handler answer, and reports whether the connection can take
 // another request.
 func (c *conn) answer() (keep bool) {
-	c.readDue, c.writeDue = time.Time{}, time.Time{}
+	c.readDue = time.Time{}
 	c.response.reset()
 	defer func() {
 		fault := recover()

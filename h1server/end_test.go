@@ -77,10 +77,8 @@ func TestADeadlineIsOfItsRequestAlone(t *testing.T) {
 		if err := control.Flush(); err != nil || r.RequestURI == "/hot/last" {
 			return
 		}
-		for _, set := range []func(time.Time) error{control.SetReadDeadline, control.SetWriteDeadline} {
-			if err := set(time.Unix(1, 0)); err != nil {
-				t.Error(err)
-			}
+		if err := control.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			t.Error(err)
 		}
 	}, nil)
 	caller := h.call(t)
@@ -93,17 +91,67 @@ func TestADeadlineIsOfItsRequestAlone(t *testing.T) {
 	}
 }
 
-func TestAWriteDeadlineHolds(t *testing.T) {
-	h := open(t, func(w http.ResponseWriter, r *http.Request) {
-		control := http.NewResponseController(w)
-		_ = control.SetWriteDeadline(time.Unix(1, 0))
-		if err := control.Flush(); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("writing too late: %v", err)
-		}
-	}, nil)
+// large is more than the system keeps of a caller who does not read.
+const large = 32 << 20
+
+func TestACallerWhoTakesNothingIsGivenUp(t *testing.T) {
+	failed := make(chan error, 1)
+	h := open(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, err := w.Write(make([]byte, large))
+		failed <- err
+	}, func(s *h1server.Server) { s.WriteTimeout = 20 * time.Millisecond })
 	caller := h.call(t)
 	caller.say(t, ask("a", ""))
-	caller.gone(t)
+	if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("writing to nobody: %v", err)
+	}
+}
+
+// A deadlined is a connection that tells of each write deadline that is set.
+type deadlined struct {
+	*net.TCPConn
+	set chan time.Time
+}
+
+func (d deadlined) SetWriteDeadline(t time.Time) error {
+	d.set <- t
+	return d.TCPConn.SetWriteDeadline(t)
+}
+
+func TestAWriteIsBoundedOnlyWhileItWaits(t *testing.T) {
+	set := make(chan time.Time, 100)
+	h := prepare(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		if err := control.SetWriteDeadline(time.Now()); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("a deadline of the handler's own: %v", err)
+		}
+		for _, size := range []int{100, large, 100} {
+			if _, err := w.Write(make([]byte, size)); err != nil {
+				t.Error(err)
+			}
+			if err := control.Flush(); err != nil {
+				t.Error(err)
+			}
+		}
+	}, func(s *h1server.Server) { s.WriteTimeout = time.Hour })
+	h.serve(t, func(c *net.TCPConn) net.Conn { return deadlined{c, set} })
+	caller := h.call(t)
+	caller.say(t, ask("a", ""))
+	if _, got := caller.hear(t); len(got) != large+200 {
+		t.Errorf("%d bytes", len(got))
+	}
+	close(set)
+	if len(set) == 0 || len(set)%2 != 0 {
+		t.Fatalf("%d deadlines", len(set))
+	}
+	for at := range set {
+		if left := time.Until(at); left < 50*time.Minute {
+			t.Errorf("%v for a write", left)
+		}
+		if after := <-set; !after.IsZero() {
+			t.Errorf("%v after it", after)
+		}
+	}
 }
 
 // One who has only closed his half could take an empty answer for a success.

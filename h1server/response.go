@@ -179,8 +179,6 @@ func (r *response) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline bounds the writes; http.ResponseController calls it.
-func (r *response) SetWriteDeadline(t time.Time) error {
-	r.c.writeDue = t
-	return nil
-}
+// SetWriteDeadline returns http.ErrNotSupported: the server bounds each write
+// itself. http.ResponseController calls it.
+func (r *response) SetWriteDeadline(time.Time) error { return http.ErrNotSupported }

@@ -35,9 +35,8 @@ type Server struct {
 	// Handler serves these requests. It must not keep the request, its header
 	// or the ResponseWriter once it has returned. The request's context ends
 	// when the caller goes away, and not when the handler returns. To the
-	// ResponseWriter, http.ResponseController offers Flush and both deadlines,
-	// which bound the reads and writes that follow and may come late, or early
-	// by an eighth.
+	// ResponseWriter, http.ResponseController offers Flush and the deadline of
+	// the reads that follow, which may come late, or early by an eighth.
 	Handler http.Handler
 	// Rest serves all other connections.
 	Rest *http.Server
@@ -50,6 +49,9 @@ type Server struct {
 	// connection is kept between two requests. Both waits may last longer by a
 	// quarter. Both times must be positive.
 	HeadTimeout, IdleTimeout time.Duration
+	// WriteTimeout is how long a caller may take for one write of at most 4 KiB
+	// or of one piece that the Handler gave; 0 is without end.
+	WriteTimeout time.Duration
 
 	draining atomic.Bool
 	date     atomic.Pointer[dateLine]

@@ -62,14 +62,19 @@ func (h *HTTPWire) Write(frames []byte, last bool) error {
 }
 
 // arm moves the write deadline, but only when half of it is gone: most calls
-// are free.
+// are free. A server without deadlines has its own bounds.
 func (h *HTTPWire) arm() {
+	if h.patience == 0 {
+		return
+	}
 	now := time.Now()
 	if h.deadline.Sub(now) > h.patience/2 {
 		return
 	}
 	h.deadline = now.Add(h.patience)
-	_ = h.control.SetWriteDeadline(h.deadline) // a server without deadlines has its own bounds
+	if h.control.SetWriteDeadline(h.deadline) != nil {
+		h.patience = 0
+	}
 }
 
 // setFields sets response headers; names are in canonical form. The values

@@ -61,7 +61,7 @@ type exchange struct {
 	dec     decoder
 	engine  *hosts
 	begun   time.Time
-	heard   time.Time // when an event came last, once a token has come
+	silent  time.Time // since when what came was no event, once a token has come
 	out     outcrop.Sink
 	refusal error // what out returned
 	sent    bool  // something was sent
@@ -269,10 +269,11 @@ func (x *exchange) passOn() (whole bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if whole, err = x.pass(); whole || err != nil {
+	some, whole, err := x.pass()
+	if whole || err != nil {
 		return whole, err
 	}
-	if x.stalled() {
+	if x.stalled(some) {
 		return false, h1.ErrIdle
 	}
 	return false, nil
@@ -281,18 +282,26 @@ func (x *exchange) passOn() (whole bool, err error) {
 // stalled reports whether the engine has sent no event for its idle time,
 // although it sends something: comments, or the pieces of an event that does
 // not come. h1 waits as long again for each of these. Before the first token
-// there is nothing to watch: all of it shares the time for that.
-func (x *exchange) stalled() bool {
-	return !x.heard.IsZero() && time.Since(x.heard) > x.engine.idle
+// there is nothing to watch: all of it shares the time for that. some tells
+// whether an event has come now.
+func (x *exchange) stalled(some bool) bool {
+	if some || x.receipt.FirstToken == 0 {
+		x.silent = time.Time{}
+		return false
+	}
+	if x.silent.IsZero() {
+		x.silent = x.resp.Waited()
+	}
+	return !x.silent.IsZero() && time.Since(x.silent) > x.engine.idle
 }
 
-// pass decodes the events at hand and reports whether the answer is whole.
-func (x *exchange) pass() (done bool, err error) {
-	some := false
+// pass decodes the events at hand and reports whether there were any, and
+// whether the answer is whole.
+func (x *exchange) pass() (some, done bool, err error) {
 	for !done {
 		ok, err := x.dec.next(x)
 		if err != nil {
-			return false, err
+			return some, false, err
 		}
 		if !ok {
 			break
@@ -304,16 +313,10 @@ func (x *exchange) pass() (done bool, err error) {
 		}
 		done = o.done
 	}
-	if !some || !x.sent {
-		return done, nil
+	if !some || !x.sent || x.shared(done) {
+		return some, done, nil
 	}
-	if x.receipt.FirstToken > 0 {
-		x.heard = time.Now()
-	}
-	if x.shared(done) {
-		return done, nil
-	}
-	return done, x.flush()
+	return some, done, x.flush()
 }
 
 // shared reports whether what was passed on can leave together with what
