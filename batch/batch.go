@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -110,6 +111,9 @@ type Options struct {
 	// of one that died after Rescue, which is more than twice as long.
 	Turn, Timeout, Rescue time.Duration // 5 min, 10 min, 25 min
 	Poll                  time.Duration // how often to look for work and for what was stopped; 500 ms
+	// Rest is how long there must be no work until nobody looks for it any
+	// more. It is for databases that no other server uses.
+	Rest time.Duration // 30 s
 
 	// Event, if not nil, is told of every change of a job's status, at least
 	// once, in no order. An error has it called again later.
@@ -130,6 +134,7 @@ func (o Options) withDefaults() Options {
 	o.Turn = cmp.Or(o.Turn, 5*time.Minute)
 	o.Timeout = cmp.Or(o.Timeout, 2*o.Turn)
 	o.Rescue = max(o.Rescue, 2*o.Timeout+o.Timeout/2)
+	o.Rest = cmp.Or(o.Rest, 30*time.Second)
 	o.Poll = cmp.Or(o.Poll, 500*time.Millisecond)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -148,6 +153,8 @@ type Runner struct {
 	mu      sync.Mutex
 	running map[chunkID]bool // chunks that this process works on
 
+	queued  chan struct{}   // work was
+	asleep  atomic.Bool     // nothing runs, for want of work
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	keepers sync.WaitGroup
@@ -156,26 +163,14 @@ type Runner struct {
 // Open opens the database, makes it if there is none, and brings its schema up
 // to date. The caller must Close the Runner. No work is done before Start.
 func Open(ctx context.Context, o Options) (*Runner, error) {
-	r := &Runner{Options: o.withDefaults(), running: map[chunkID]bool{}}
+	r := &Runner{Options: o.withDefaults(), running: map[chunkID]bool{}, queued: make(chan struct{}, 1)}
+	r.asleep.Store(true)
 	var err error
 	if r.db, err = openDatabase(ctx, r); err != nil {
 		return nil, err
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	return r, nil
-}
-
-// Start takes up the work: what an earlier process of the same server left
-// undone, and what is queued.
-func (r *Runner) Start(ctx context.Context) error {
-	if err := r.db.change(ctx, r.resume); err != nil {
-		return err
-	}
-	if err := r.db.start(r.life); err != nil {
-		return err
-	}
-	r.keepers.Go(r.keep)
-	return nil
 }
 
 // Halt ends all work and writes down what was done. The work goes on after the
@@ -190,20 +185,4 @@ func (r *Runner) Halt() {
 func (r *Runner) Close() error {
 	r.Halt()
 	return r.db.close()
-}
-
-// keep looks after the jobs whose time is over, until the Runner is closed.
-func (r *Runner) keep() {
-	tick := time.NewTicker(r.Poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-r.life.Done():
-			return
-		case <-tick.C:
-		}
-		if err := r.sweep(r.life); err != nil && r.life.Err() == nil {
-			r.Log.Error("batch jobs not looked after", "reason", err.Error())
-		}
-	}
 }

@@ -35,7 +35,13 @@ type database interface {
 	change(ctx context.Context, f func(*tx) error) error
 	// look runs f in a transaction that changes nothing.
 	look(ctx context.Context, f func(*tx) error) error
+	// shared reports whether other servers can queue work.
+	shared() bool
+	// start has queued work done; it does nothing if it is already.
 	start(ctx context.Context) error
+	// rest ends what was started once its work is done, and starts no more;
+	// start may follow.
+	rest(ctx context.Context) error
 	stop() // what was started; its work is cut off
 	close() error
 }
@@ -92,6 +98,8 @@ type backend[T any] struct {
 	client *river.Client[T]
 	begin  func(ctx context.Context, write bool) (T, conn, error)
 	shut   func() error
+	others bool   // servers, that use it
+	wake   func() // is called when work was queued
 }
 
 func (b *backend[T]) change(ctx context.Context, f func(*tx) error) error { return b.in(ctx, true, f) }
@@ -102,7 +110,9 @@ func (b *backend[T]) in(ctx context.Context, write bool, f func(*tx) error) erro
 	if err != nil {
 		return err
 	}
+	queued := false
 	insert := func(args river.JobArgs, o *river.InsertOpts) error {
+		queued = true
 		_, err := b.client.InsertTx(ctx, inner, args, o)
 		return err
 	}
@@ -110,7 +120,11 @@ func (b *backend[T]) in(ctx context.Context, write bool, f func(*tx) error) erro
 		c.rollback(context.WithoutCancel(ctx))
 		return err
 	}
-	return c.commit(ctx)
+	err = c.commit(ctx)
+	if queued {
+		b.wake()
+	}
+	return err
 }
 
 func (b *backend[T]) start(ctx context.Context) error {
@@ -118,6 +132,10 @@ func (b *backend[T]) start(ctx context.Context) error {
 }
 
 func (b *backend[T]) close() error { return b.shut() }
+
+func (b *backend[T]) shared() bool { return b.others }
+
+func (b *backend[T]) rest(ctx context.Context) error { return b.client.Stop(ctx) }
 
 // stopTime bounds how long work may take to write down what it has.
 const stopTime = 20 * time.Second
@@ -137,6 +155,7 @@ func newBackend[T any](ctx context.Context, r *Runner, driver riverdriver.Driver
 	if err != nil {
 		return nil, fmt.Errorf("the queue's schema: %w", err)
 	}
+	b.wake = r.wake
 	b.client, err = river.NewClient(driver, &river.Config{
 		ID: r.Server, Workers: r.workers(), Logger: quiet(r.Log),
 		Queues:     map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers, FetchPollInterval: r.Poll, FetchCooldown: min(20*time.Millisecond, r.Poll)}},
@@ -239,6 +258,7 @@ func openPostgres(ctx context.Context, r *Runner) (database, error) {
 		return nil, err
 	}
 	b := &backend[pgx.Tx]{
+		others: true,
 		begin: func(ctx context.Context, write bool) (pgx.Tx, conn, error) {
 			t, err := pool.Begin(ctx)
 			if err != nil || !write {

@@ -28,3 +28,6 @@ func (r *Runner) AgainChunks(ctx context.Context) error {
 func (r *Runner) AgainJob(ctx context.Context, id string) error {
 	return r.db.change(ctx, func(t *tx) error { return t.queue(advanceArgs{Job: id}) })
 }
+
+// Asleep reports whether nothing runs, for want of work.
+func (r *Runner) Asleep() bool { return r.asleep.Load() }

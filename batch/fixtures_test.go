@@ -67,8 +67,8 @@ func newWorld(t testing.TB, invoke invokerFunc) *world {
 	return w
 }
 
-// start opens and starts the world's runner.
-func (w *world) start() *world {
+// open opens the world's runner.
+func (w *world) open() {
 	w.t.Helper()
 	w.options.Log = slog.New(slog.NewTextHandler(testWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	r, err := batch.Open(w.t.Context(), w.options)
@@ -77,7 +77,13 @@ func (w *world) start() *world {
 	}
 	w.runner = r
 	w.t.Cleanup(func() { _ = r.Close() })
-	if err := r.Start(w.t.Context()); err != nil {
+}
+
+// start opens and starts the world's runner.
+func (w *world) start() *world {
+	w.t.Helper()
+	w.open()
+	if err := w.runner.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	return w

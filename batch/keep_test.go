@@ -1,0 +1,37 @@
+package batch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/outcrop/outcrop"
+)
+
+func TestNothingLooksForWorkWhileThereIsNone(t *testing.T) {
+	w := newWorld(t, echo)
+	w.options.Rest = time.Millisecond
+	w.start()
+	for range 3 {
+		w.until("nothing runs", w.runner.Asleep)
+		if j := w.run(lines(25)); j.Status != outcrop.JobCompleted || j.Counts.Succeeded != 25 {
+			t.Fatalf("%s %+v %s", j.Status, j.Counts, j.Message)
+		}
+	}
+}
+
+func TestWorkThatIsLeftIsTakenUpAtTheStart(t *testing.T) {
+	w := newWorld(t, echo)
+	w.input("data/a.jsonl", lines(25))
+	w.open()
+	j := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	if err := w.runner.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if w.runner.Asleep() {
+		t.Error("asleep, and there is a job")
+	}
+	if j = w.ended(j); j.Counts.Succeeded != 25 {
+		t.Errorf("%s %+v %s", j.Status, j.Counts, j.Message)
+	}
+}
