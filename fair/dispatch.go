@@ -37,6 +37,7 @@ func (p *Pool) fill(d time.Duration) {
 	for i := range p.classes {
 		due[i] = p.floorDue(i)
 	}
+	needed := p.needDue()
 	keep := kept(d)
 	p.drained.pass(d, keep, p.queued > 0)
 	rate := p.drained.rate(p.rate)
@@ -51,6 +52,8 @@ func (p *Pool) fill(d time.Duration) {
 	for i := range p.classes {
 		p.due = p.due || p.floorDue(i) != due[i]
 	}
+	p.save(d)
+	p.due = p.due || p.needDue() != needed
 	for _, e := range p.engines {
 		level := min(e.level+p.capRate(e)*d.Seconds(), p.capBurst(e))
 		p.due = p.due || e.level < 0 && level >= 0
@@ -93,8 +96,10 @@ func (p *Pool) run(out []Action) []Action {
 }
 
 // start starts one request, or refuses one that fits nowhere. First come
-// classes whose floor is due, then all by rank. A class that waits holds those
-// below it; one whose floor is due holds all but provisioned.
+// classes whose floor is due, then provisioned, then those that must hurry, if
+// what they need is due, then all by rank. A class that waits holds those below
+// it; one whose floor is due holds all but provisioned, and so do those that
+// must hurry.
 func (p *Pool) start(out []Action) []Action {
 	before, held := len(out), false
 	for i := outcrop.NumClasses - 1; i >= 0; i-- {
@@ -102,6 +107,12 @@ func (p *Pool) start(out []Action) []Action {
 			continue
 		}
 		if out = p.offer(&p.classes[i], byFloor, out); len(out) > before {
+			return out
+		}
+		held = true
+	}
+	if p.needComes() {
+		if out = p.offerOne(p.nextHurried(), byNeed, out); len(out) > before {
 			return out
 		}
 		held = true
@@ -137,6 +148,18 @@ func (p *Pool) floorDue(i int) bool {
 func (p *Pool) offer(c *class, by turn, out []Action) []Action {
 	j := c.all.items[0].head()
 	before := len(out)
+	if out = p.offerOne(j, by, out); len(out) > before {
+		return out
+	}
+	if o := c.nextOptimized(); o != nil && o != j && by == byRank {
+		return p.place(o, byLatency, out)
+	}
+	return out
+}
+
+// offerOne starts j if an engine takes it, and refuses it if none ever will.
+func (p *Pool) offerOne(j *job, by turn, out []Action) []Action {
+	before := len(out)
 	if out = p.place(j, by, out); len(out) > before {
 		return out
 	}
@@ -145,10 +168,6 @@ func (p *Pool) offer(c *class, by turn, out []Action) []Action {
 		out = append(out, p.refused(j, BoundSize, float64(j.need()), float64(most)))
 		p.counts[j.Class].Refused++
 		p.end(j)
-		return out
-	}
-	if o := c.nextOptimized(); o != nil && o != j && by == byRank {
-		return p.place(o, byLatency, out)
 	}
 	return out
 }
@@ -162,7 +181,10 @@ func (p *Pool) place(j *job, by turn, out []Action) []Action {
 	if e == nil {
 		return out
 	}
-	j.floored = by == byFloor
+	j.floored, j.needed = by == byFloor, by == byNeed
+	if by == byNeed {
+		p.need.started += j.cost
+	}
 	return p.dispatch(j, e, out)
 }
 
@@ -198,7 +220,7 @@ func (p *Pool) chooseLane(j *job) *engine {
 // dispatch sends j to e, and takes back what it would have to wait for there.
 func (p *Pool) dispatch(j *job, e *engine, out []Action) []Action {
 	if isHigh(j.Class) {
-		out = p.clear(e, out)
+		out = p.clear(e, j.Class, out)
 	}
 	c := &p.classes[j.Class]
 	p.dequeue(j)
@@ -212,6 +234,7 @@ func (p *Pool) dispatch(j *job, e *engine, out []Action) []Action {
 	if p.config.Floor[j.Class] > 0 && c.queued > 0 {
 		c.credit = max(c.credit-j.cost, -p.floorBurst(int(j.Class)))
 	}
+	p.need.pay(j, p.needBurst())
 	p.counts[j.Class].Dispatched++
 	return append(out, Action{
 		Kind: Dispatch, ID: j.ID, Engine: e.id,
@@ -220,14 +243,14 @@ func (p *Pool) dispatch(j *job, e *engine, out []Action) []Action {
 }
 
 // clear aborts requests of low classes whose prompts e is still reading, for
-// one of a high class that comes.
-func (p *Pool) clear(e *engine, out []Action) []Action {
+// one of the high class that comes.
+func (p *Pool) clear(e *engine, high outcrop.Class, out []Action) []Action {
 	if p.now-e.aborted < p.config.AbortEvery {
 		return out
 	}
 	for i := len(e.reading) - 1; i >= 0; i-- {
 		j := e.reading[i]
-		if !p.mayAbort(j) || p.left(j) < float64(p.config.AbortTokens) {
+		if !p.mayAbort(j, high) || p.left(j) < float64(p.config.AbortTokens) {
 			continue
 		}
 		out = p.resume(j, out)
@@ -236,9 +259,12 @@ func (p *Pool) clear(e *engine, out []Action) []Action {
 	return out
 }
 
-// mayAbort reports whether j, whose prompt is being read, may be aborted: not
-// too often, and not if it is what its class is due.
-func (p *Pool) mayAbort(j *job) bool { return j.aborts < p.config.MaxAborts && !j.floored }
+// mayAbort reports whether j, whose prompt is being read, may be aborted for
+// one of the high class: not too often, not if it is what its class is due,
+// and if it is paid for because it must hurry, for provisioned alone.
+func (p *Pool) mayAbort(j *job, high outcrop.Class) bool {
+	return j.aborts < p.config.MaxAborts && !j.floored && (!j.needed || high == outcrop.ClassProvisioned)
+}
 
 // left is how many tokens of j's prompt its engine has still to read, by the
 // fluid model.
@@ -274,7 +300,7 @@ func (p *Pool) makeRoom(j *job, by turn, out []Action) (*engine, []Action) {
 		return nil, out
 	}
 	for i := len(best.reading) - 1; i >= 0; i-- {
-		if p.mayAbort(best.reading[i]) {
+		if p.mayAbort(best.reading[i], j.Class) {
 			out = p.resume(best.reading[i], out)
 		}
 	}
@@ -287,7 +313,7 @@ func (p *Pool) makeRoom(j *job, by turn, out []Action) (*engine, []Action) {
 func (p *Pool) wouldTake(e *engine, j *job) bool {
 	n, kv, unread := len(e.jobs), e.kv, e.unread
 	for _, o := range e.reading {
-		if p.mayAbort(o) {
+		if p.mayAbort(o, j.Class) {
 			n, kv, unread = n-1, kv-o.held, unread-o.fresh
 		}
 	}
@@ -325,6 +351,9 @@ func (p *Pool) nextCredit() time.Duration {
 			lack := min(c.all.items[0].head().cost, p.floorBurst(i)) - c.credit
 			at = min(at, p.after(float64(lack)/(p.config.Floor[i]*p.drained.rate(p.rate))))
 		}
+	}
+	if p.need.rate > 0 && p.need.queued > 0 && !p.needDue() {
+		at = min(at, p.after(float64(p.nextHurried().cost-p.need.credit)/p.needRate()))
 	}
 	if !p.guarded || !p.lowWaits() {
 		return at

@@ -59,6 +59,7 @@ const (
 	byRank    turn = iota // it is next of its class, or of the short ones
 	byFloor               // its class has saved what it costs
 	byLatency             // it asks for optimized latency and is next of these
+	byNeed                // it must hurry, and what it costs is saved
 )
 
 // isHigh tells the classes for whose sake lower ones are held back.
@@ -76,7 +77,8 @@ func (e *engine) freshOn(j *job) int {
 }
 
 // gate says whether e takes j now. A class whose floor is due is measured by
-// the limits of the classes above it.
+// the limits of the classes above it. One that must hurry is measured by those
+// of default, so that the high classes suffer from it as from on-demand use.
 func (p *Pool) gate(e *engine, j *job, by turn) Gate {
 	if g := p.fits(e, j); g != GateOpen {
 		return g
@@ -86,6 +88,10 @@ func (p *Pool) gate(e *engine, j *job, by turn) Gate {
 	factor, box, unread := c.Factor[j.Class], c.Box[j.Class], e.unread
 	if floored {
 		factor, box, unread = 1, max(box, c.Box[outcrop.ClassPriority]), e.unread-e.own
+	}
+	if by == byNeed {
+		class := max(j.Class, outcrop.ClassDefault)
+		factor, box = c.Factor[class], c.Box[class]
 	}
 	fresh := e.freshOn(j)
 	low := !isHigh(j.Class) && !floored
@@ -114,7 +120,7 @@ func (p *Pool) gate(e *engine, j *job, by turn) Gate {
 // offered before its rank and e is not kept from the one that is next.
 func (p *Pool) kept(e *engine, j *job, by turn) bool {
 	switch by {
-	case byFloor:
+	case byFloor, byNeed:
 		return false
 	case byLatency:
 		return !p.keptFrom(e, p.classes[j.Class].all.items[0].head())

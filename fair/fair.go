@@ -68,6 +68,9 @@ type Request struct {
 	// Optimized asks for an engine that is marked Optimized; any other serves
 	// it too, if that is sooner.
 	Optimized bool
+	// Hurry has the request paid for by what Pool.Need guarantees. It waits
+	// without the bound of its class.
+	Hurry bool
 }
 
 // A Capacity says what an engine can do.
@@ -175,6 +178,9 @@ type Config struct {
 	// Floor is the share of the pool's service that a waiting class gets
 	// whatever the classes above it want.
 	Floor [outcrop.NumClasses]float64
+	// MostNeed is the most that Pool.Need guarantees, as a share of the pool's
+	// service.
+	MostNeed float64
 	// Priority is the hint for engines that take priorities.
 	Priority [outcrop.NumClasses]int
 
@@ -225,6 +231,7 @@ func Default() Config {
 		Bound:        [...]time.Duration{0, 10 * time.Minute, 20 * time.Second, 5 * time.Second, 0},
 		Queue:        [...]int{100_000, 100_000, 100_000, 100_000, 0},
 		Floor:        [...]float64{0, 0, .05, 0, 0},
+		MostNeed:     .3,
 		Priority:     [...]int{100, 30, 20, 10, 0},
 		OutputWeight: 4,
 		GuardFor:     time.Minute,

@@ -25,6 +25,7 @@ type Pool struct {
 	drained meter
 	arrival uint64
 	queued  int
+	need    need // of those that must hurry
 
 	standing  int     // engines that take requests
 	rate      float64 // sum of their prefill rates
@@ -134,6 +135,9 @@ func (p *Pool) output(tokens int) Service {
 // bound is how long j may wait; 0 is without bound.
 func (p *Pool) bound(j *job) time.Duration {
 	b := p.config.Bound[j.Class]
+	if j.Hurry {
+		b = 0
+	}
 	if j.MaxWait > 0 && (b == 0 || j.MaxWait < b) {
 		b = j.MaxWait
 	}
@@ -143,6 +147,7 @@ func (p *Pool) bound(j *job) time.Duration {
 func (p *Pool) enqueue(j *job) {
 	p.classes[j.Class].add(j)
 	p.queued++
+	p.need.add(j)
 	if j.expires != never {
 		p.expiry.push(j)
 	}
@@ -151,6 +156,7 @@ func (p *Pool) enqueue(j *job) {
 func (p *Pool) dequeue(j *job) {
 	p.classes[j.Class].take(j)
 	p.queued--
+	p.need.take(j)
 	p.expiry.remove(j)
 }
 
@@ -281,9 +287,10 @@ func (p *Pool) back(j *job) {
 	if c.queued > 0 {
 		c.credit += j.cost
 	}
+	p.need.refund(j)
 	p.unload(j)
 	c.lift(j.tenant)
-	j.floored = false
+	j.floored, j.needed = false, false
 	j.tenant.flying--
 	c.flying--
 	p.enqueue(j)
@@ -361,7 +368,7 @@ func (p *Pool) Down(now time.Duration, id EngineID, out []Action) []Action {
 }
 
 // SetFloor changes the share of service that a class gets whatever the classes
-// above it want: how batch meets its deadlines.
+// above it want.
 func (p *Pool) SetFloor(now time.Duration, c outcrop.Class, share float64, out []Action) []Action {
 	out = p.advance(now, out)
 	if c < outcrop.NumClasses && share >= 0 && share <= 1 {

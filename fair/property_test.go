@@ -2,6 +2,7 @@ package fair_test
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ type book struct {
 	live    map[fair.ID]*entry
 	ended   map[fair.ID]string
 	engines map[fair.EngineID]*machine
+	highest int  // class that is sent
+	need    bool // something was guaranteed to those that hurry at some time
 	had     bool // an engine stood at some time
 	seen    map[string]int
 	nextID  fair.ID
@@ -104,6 +107,9 @@ func (b *book) dispatch(t *rapid.T, a fair.Action, e *entry) {
 	if b.config.Floor[e.Class] > 0 {
 		factor, box = 1, 1e18 // the floor may be due; provisioned prompts do not count then
 	}
+	if b.need && e.Hurry {
+		factor, box = max(factor, b.config.Factor[outcrop.ClassDefault]), max(box, b.config.Box[outcrop.ClassDefault])
+	}
 	n, kv, unread := b.load(a.Engine)
 	need := e.Prompt + e.Output
 	if need > m.KVTokens || n > 0 && float64(kv+need) > factor*float64(m.KVTokens) {
@@ -119,7 +125,7 @@ func (b *book) dispatch(t *rapid.T, a fair.Action, e *entry) {
 	if a.Wait != b.now-e.came {
 		t.Fatalf("%+v came at %v, now %v", a, e.came, b.now)
 	}
-	if m.Optimized && !e.Optimized && b.config.Floor[e.Class] == 0 && b.kept(m, e) {
+	if m.Optimized && !e.Optimized && b.config.Floor[e.Class] == 0 && !(b.need && e.Hurry) && b.kept(m, e) {
 		t.Fatalf("%+v of %+v to an engine that is kept", a, e.Request)
 	}
 	if e.Optimized {
@@ -189,6 +195,9 @@ func (b *book) check(t *rapid.T) {
 	}
 	queued, flying := 0, 0
 	s := b.pool.State()
+	if s.Need.Started > 0 {
+		b.seen["need"]++
+	}
 	for _, c := range s.Classes {
 		queued += c.Queued
 		flying += c.Flying
@@ -216,12 +225,13 @@ func (b *book) submit(t *rapid.T) {
 		ID:     b.nextID,
 		Tenant: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "tenant"),
 		Weight: rapid.SampledFrom([]float64{0, 1, 2.5}).Draw(t, "weight"),
-		Class:  outcrop.Class(rapid.IntRange(0, outcrop.NumClasses-1).Draw(t, "class")),
+		Class:  outcrop.Class(rapid.IntRange(0, b.highest).Draw(t, "class")),
 		Prompt: rapid.IntRange(1, 120).Draw(t, "prompt"),
 		Cached: rapid.SampledFrom([]int{0, 0, 10, 500}).Draw(t, "cached"),
 		Output: rapid.IntRange(0, 60).Draw(t, "output"),
 
 		Optimized: rapid.IntRange(0, 2).Draw(t, "optimized") == 0,
+		Hurry:     rapid.IntRange(0, 2).Draw(t, "hurry") == 0,
 	}
 	if rapid.IntRange(0, 3).Draw(t, "bounded") == 0 {
 		r.MaxWait = time.Duration(rapid.IntRange(1, 3000).Draw(t, "max wait")) * time.Millisecond
@@ -321,6 +331,7 @@ func anyConfig(t *rapid.T) fair.Config {
 	c.Bound = [...]time.Duration{0, 20 * time.Second, 4 * time.Second, 2 * time.Second, 0}
 	c.Queue = [...]int{4, 4, 4, 4, 0}
 	c.Floor[outcrop.ClassBatch] = rapid.SampledFrom([]float64{0, .2}).Draw(t, "floor")
+	c.MostNeed = rapid.SampledFrom([]float64{.3, 10}).Draw(t, "most need") // 10: due at once
 	c.GuardFor = time.Second
 	return c
 }
@@ -333,7 +344,11 @@ func TestNothingIsLostOrDuplicated(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBook(anyConfig(t))
+		b.highest = rapid.SampledFrom([]int{outcrop.NumClasses - 1, int(outcrop.ClassPriority)}).Draw(t, "highest class")
 		b.up(t)
+		if b.need = rapid.Bool().Draw(t, "in a hurry"); b.need {
+			b.take(t, b.pool.Need(b.now, 1e9, nil))
+		}
 		actions := map[string]func(*rapid.T){
 			"submit": b.submit, "submit more": b.submit,
 			"burst": func(t *rapid.T) {
@@ -377,6 +392,11 @@ func TestNothingIsLostOrDuplicated(t *testing.T) {
 				b.config.Floor[outcrop.ClassBatch] = .3
 				b.take(t, b.pool.SetFloor(b.now, outcrop.ClassBatch, .3, nil))
 			},
+			"need": func(t *rapid.T) {
+				rate := rapid.SampledFrom([]float64{0, .1, 3, 1e9, math.NaN()}).Draw(t, "need")
+				b.need = b.need || rate > 0
+				b.take(t, b.pool.Need(b.now, rate, nil))
+			},
 			"pass": func(t *rapid.T) {
 				b.pass(t, time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms"))*time.Millisecond)
 			},
@@ -393,7 +413,7 @@ func TestNothingIsLostOrDuplicated(t *testing.T) {
 	})
 	for _, what := range []string{
 		"dispatch", "resume", "requeue", "lost", "refuse wait", "refuse deadline", "refuse queue",
-		"refuse tenant-queue", "refuse size", "refuse engines", "optimized", "optimized elsewhere", "gate kept",
+		"refuse tenant-queue", "refuse size", "refuse engines", "optimized", "optimized elsewhere", "gate kept", "need",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("no run saw %q: the runs prove nothing about it (%v)", what, seen)

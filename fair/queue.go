@@ -34,7 +34,9 @@ type job struct {
 	charged Service       // to the tenant
 	readBy  time.Duration // when its prompt will be read, by the fluid model
 
-	floored        bool // it was started by the floor of its class
+	floored        bool    // it was started by the floor of its class
+	needed         bool    // it was started before its turn because it must hurry
+	paid           Service // of what is guaranteed to those that must hurry
 	aborts, losses int
 }
 
@@ -63,7 +65,7 @@ type tenant struct {
 	queued int
 	cost   Service // of what is queued
 	flying int     // requests on engines
-	places [4]int  // in class.all, class.short, class.optimized and class.idle
+	places [5]int  // in class.all, short, optimized, hurried and idle
 }
 
 // The kinds of requests for which a tenant has queues of their own: the sum of
@@ -72,7 +74,8 @@ const (
 	every     = 0
 	short     = 1 // a lane takes it
 	optimized = 2 // it asks for optimized latency
-	kinds     = 4
+	hurried   = 4 // it must hurry
+	kinds     = 8
 )
 
 // head returns the request that t starts next; there must be one.
@@ -105,6 +108,7 @@ type class struct {
 	all       heap[*tenant] // those that wait
 	short     heap[*tenant] // those that wait with a short prompt
 	optimized heap[*tenant] // those that wait for optimized latency
+	hurried   heap[*tenant] // those that wait and must hurry
 	idle      heap[*tenant] // those without any request
 	spare     []*tenant     // that have gone
 	virtual   float64       // the counter that a newcomer gets
@@ -120,7 +124,7 @@ type class struct {
 
 func (c *class) init(rank outcrop.Class) {
 	c.rank, c.tenants = rank, map[string]*tenant{}
-	for i, h := range []*heap[*tenant]{&c.all, &c.short, &c.optimized, &c.idle} {
+	for i, h := range []*heap[*tenant]{&c.all, &c.short, &c.optimized, &c.hurried, &c.idle} {
 		*h = heap[*tenant]{before: (*tenant).before, place: func(t *tenant) *int { return &t.places[i] }}
 	}
 }
@@ -168,7 +172,7 @@ func (c *class) newTenant(name string) *tenant {
 }
 
 // outside is where a tenant is in the heaps of its class that is in none.
-var outside = [4]int{-1, -1, -1, -1}
+var outside = [5]int{-1, -1, -1, -1, -1}
 
 // lift raises the counter of a tenant that begins to wait to that of the
 // least-served one.
@@ -196,6 +200,9 @@ func (c *class) add(j *job) {
 	if j.Optimized && t.places[2] < 0 {
 		c.optimized.push(t)
 	}
+	if j.Hurry && t.places[3] < 0 {
+		c.hurried.push(t)
+	}
 }
 
 func kind(j *job) (k int) {
@@ -204,6 +211,9 @@ func kind(j *job) (k int) {
 	}
 	if j.Optimized {
 		k |= optimized
+	}
+	if j.Hurry {
+		k |= hurried
 	}
 	return k
 }
@@ -232,6 +242,9 @@ func (c *class) take(j *job) {
 	if j.Optimized && t.next(optimized) == nil {
 		c.optimized.remove(t)
 	}
+	if j.Hurry && t.next(hurried) == nil {
+		c.hurried.remove(t)
+	}
 	if t.queued == 0 {
 		t.cost = 0
 		c.weight -= t.weight
@@ -248,19 +261,21 @@ func (c *class) charge(t *tenant, s Service) {
 	c.all.fix(t)
 	c.short.fix(t)
 	c.optimized.fix(t)
+	c.hurried.fix(t)
 	c.idle.fix(t)
 }
 
 // leads reports whether t is next, of all that wait, of those with short
-// prompts, or of those that wait for optimized latency.
+// prompts, of those that wait for optimized latency, or of those that must
+// hurry.
 func (c *class) leads(t *tenant) bool {
-	return t.places[0] == 0 || t.places[1] == 0 || t.places[2] == 0
+	return t.places[0] == 0 || t.places[1] == 0 || t.places[2] == 0 || t.places[3] == 0
 }
 
 // rest lets go of tenants whose counters say nothing any more, after t may
 // have lost its last request.
 func (c *class) rest(t *tenant) {
-	if t.queued == 0 && t.flying == 0 && t.places[3] < 0 {
+	if t.queued == 0 && t.flying == 0 && t.places[4] < 0 {
 		c.idle.push(t)
 	}
 	for {

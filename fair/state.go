@@ -76,12 +76,14 @@ type State struct {
 	Guarded bool    // the guard stands
 	Lanes   bool    // lanes and clear engines are kept
 	Classes [outcrop.NumClasses]ClassState
+	Need    NeedState
 	Engines []EngineState
 }
 
 // State returns what the pool holds.
 func (p *Pool) State() State {
 	s := State{Now: p.now, Rate: p.drained.rate(p.rate), Guarded: p.guarded, Lanes: p.keepsLanes()}
+	s.Need = NeedState{Queued: p.need.queued, Rate: p.needRate(), Credit: p.need.credit, Started: p.need.started}
 	for i := range p.classes {
 		c := &p.classes[i]
 		s.Classes[i] = ClassState{
@@ -147,6 +149,8 @@ func (p *Pool) Explain(id ID) (x Explanation, ok bool) {
 	by := byRank
 	if x.Next && p.floorDue(int(j.Class)) {
 		by = byFloor
+	} else if p.needComes() && p.nextHurried() == j {
+		by = byNeed
 	}
 	for _, e := range p.engines {
 		x.Gates = append(x.Gates, EngineGate{e.id, p.gate(e, j, by)})
@@ -170,7 +174,7 @@ func (p *Pool) Served(c outcrop.Class, tenant string) (served float64, ok bool) 
 // beside a request that it would take (invariants I12 and I14). It takes time
 // linear in all that the pool holds.
 func (p *Pool) Check() error {
-	for _, check := range []func() error{p.checkQueues, p.checkEngines, p.checkExpiry, p.checkIdle} {
+	for _, check := range []func() error{p.checkQueues, p.checkNeed, p.checkEngines, p.checkExpiry, p.checkIdle} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -200,7 +204,7 @@ func (p *Pool) checkQueues() error {
 
 func (c *class) check() error {
 	queued, flying := 0, 0
-	var want [4]int // lengths of the heaps
+	var want [5]int // lengths of the heaps
 	for _, t := range c.tenants {
 		n := 0
 		for k := range t.jobs {
@@ -214,12 +218,13 @@ func (c *class) check() error {
 		want[0] += number(t.queued > 0)
 		want[1] += number(t.next(short) != nil)
 		want[2] += number(t.next(optimized) != nil)
-		want[3] += number(t.queued+t.flying == 0)
+		want[3] += number(t.next(hurried) != nil)
+		want[4] += number(t.queued+t.flying == 0)
 	}
 	if queued != c.queued || flying != c.flying {
 		return fmt.Errorf("tenants hold %d queued of %d, %d flying of %d", queued, c.queued, flying, c.flying)
 	}
-	if have := [4]int{c.all.len(), c.short.len(), c.optimized.len(), c.idle.len()}; have != want {
+	if have := [5]int{c.all.len(), c.short.len(), c.optimized.len(), c.hurried.len(), c.idle.len()}; have != want {
 		return fmt.Errorf("heaps of %v tenants for %v", have, want)
 	}
 	if (queued == 0) != (c.cost == 0) || c.cost < 0 {
@@ -306,6 +311,9 @@ func (p *Pool) checkIdle() error {
 
 // first reports whether no class above i waits, and no floor is due.
 func (p *Pool) first(i int) bool {
+	if p.needComes() {
+		return false
+	}
 	for k := range p.classes {
 		if k > i && p.classes[k].queued > 0 || k != i && p.floorDue(k) {
 			return false

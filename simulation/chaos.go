@@ -39,6 +39,10 @@ func (w *world) strike(f Fault, r *rand.Rand) {
 	case ClockLeap:
 		w.clockLeap(r)
 	case FloorChange:
+		if r.IntN(2) == 0 {
+			w.setNeed([]float64{0, 1, 1000}[r.IntN(3)])
+			return
+		}
 		w.setFloor(outcrop.Class(r.IntN(4)), []float64{0, .05, .3}[r.IntN(3)])
 	case LimitChange:
 		d := draw{r}
@@ -112,6 +116,16 @@ func (w *world) setFloor(c outcrop.Class, share float64) {
 		w.tell()
 		w.watch.floors[c] = share
 		w.do(p.pool.SetFloor(w.poolNow(), c, share, p.out[:0]))
+	})
+}
+
+func (w *world) setNeed(rate float64) {
+	p := &w.process
+	w.deliver(p.boots, 0, func() {
+		w.tell()
+		n := &w.watch.need
+		n.requests, n.since, n.rate = n.until(w.watch.time), w.watch.time, rate
+		w.do(p.pool.Need(w.poolNow(), rate, p.out[:0]))
 	})
 }
 

@@ -25,6 +25,7 @@ func (w *world) checkScheduler() {
 		w.checkIdle(&s)
 	}
 	w.checkGaps(&s)
+	w.checkNeed(&s)
 }
 
 // checkEngines asserts I12: an engine has no more requests than it takes, and
@@ -71,11 +72,12 @@ func (w *world) checkQueues(s *fair.State) {
 // checkIdle asserts I14: no engine is idle beside a request that is eligible.
 // A request is if it is the next one of its class, the gate of an engine is
 // open for it, and either the floor of its class is due, or no higher class
-// waits and no floor is due (which does not hold back provisioned requests).
+// waits and no floor is due, nor anything to those that hurry (which does not
+// hold back provisioned requests).
 // That an engine would be open after aborting requests is not looked at, and
 // neither are the lanes.
 func (w *world) checkIdle(s *fair.State) {
-	due := w.dueFloors(s)
+	due, hurries := w.dueFloors(s), s.Need.Queued > 0 && s.Need.Rate > 0 && s.Need.Credit > 0 // may be due
 	for _, r := range w.watch.queue {
 		x, ok := w.process.pool.Explain(r.ask.ID)
 		if !ok || x.Started {
@@ -89,7 +91,7 @@ func (w *world) checkIdle(s *fair.State) {
 				w.mark(heldByGate + Mark(g.Gate) - 1)
 			}
 		}
-		free := due[r.class] || x.Held == r.class && (r.class == outcrop.ClassProvisioned || due == [outcrop.NumClasses]bool{})
+		free := due[r.class] || x.Held == r.class && (r.class == outcrop.ClassProvisioned || due == [outcrop.NumClasses]bool{} && !hurries)
 		if x.Next && open && free {
 			w.fail("I14", fmt.Errorf("request %d of class %v waits at %+v", r.id, r.class, x))
 		}
@@ -105,18 +107,33 @@ func (w *world) dueFloors(s *fair.State) (due [outcrop.NumClasses]bool) {
 			continue
 		}
 		if x, _ := w.process.pool.Explain(r.ask.ID); x.Next {
-			cost := fair.Service(r.prompt-min(r.ask.Cached, r.prompt-1)) + fair.Service(w.Scheduler.OutputWeight*float64(r.ask.Output))
-			due[r.class] = s.Classes[r.class].Credit >= min(cost, fair.Service(10*share*s.Rate))
+			due[r.class] = s.Classes[r.class].Credit >= min(w.cost(r), fair.Service(10*share*s.Rate))
 		}
 	}
 	return due
+}
+
+// cost is what r is predicted to cost.
+func (w *world) cost(r *request) fair.Service {
+	return fair.Service(r.prompt-min(r.ask.Cached, r.prompt-1)) + fair.Service(w.Scheduler.OutputWeight*float64(r.ask.Output))
+}
+
+// checkNeed asserts I13 for those that must hurry: what was started of them
+// before its turn cost no more than they were guaranteed until now, as if all
+// were as large as the largest, and what was given back.
+func (w *world) checkNeed(s *fair.State) {
+	n := &w.watch.need
+	most := fair.Service(n.until(w.watch.time))*n.largest + n.refunded
+	if s.Need.Started > most+1 {
+		w.fail("I13", fmt.Errorf("%v were started of those that hurry, at most %v", s.Need.Started, most))
+	}
 }
 
 // checkGaps asserts I18: of two tenants of a class that both wait, one is
 // ahead of the other by no more than what it was charged since it was started
 // last, which is what it has on the engines, plus what the other one got back
 // since then. It does not hold while lanes are kept, which start the short
-// requests of others.
+// requests of others, nor where those that hurry are guaranteed something.
 func (w *world) checkGaps(s *fair.State) {
 	v := &w.watch
 	for c := range v.flows {
@@ -145,13 +162,17 @@ func (w *world) checkGap(c outcrop.Class, a, b *flow) {
 }
 
 // checkDispatch asserts the order of the classes (I13): a request starts while
-// one of a higher class waits only by the floor of its class or in a lane.
+// one of a higher class waits only by the floor of its class, in a lane, or
+// because it must hurry, which is never before a provisioned one.
 func (w *world) checkDispatch(r *request, a fair.Action) {
 	v := &w.watch
 	h := v.hosts[a.Engine]
 	if h == nil || h.drained || r.host != nil {
 		w.fail("I12", fmt.Errorf("%+v of request %d", a, r.id))
 		return
+	}
+	if r.ask.Hurry && v.need.rate > 0 {
+		v.laned[r.class] = true
 	}
 	above := 0
 	for c := r.class + 1; c < outcrop.NumClasses; c++ {
@@ -165,6 +186,8 @@ func (w *world) checkDispatch(r *request, a fair.Action) {
 		w.mark(floorStart)
 	case h.m.c.Lane && r.class < outcrop.ClassPriority:
 		w.mark(laneStart)
+	case r.ask.Hurry && v.need.rate > 0 && v.waiting[outcrop.ClassProvisioned] == 0:
+		w.mark(needStart)
 	default:
 		w.fail("I13", fmt.Errorf("request %d of class %v starts, and %d of higher classes wait", r.id, r.class, above))
 	}

@@ -24,7 +24,7 @@ const (
 	UnitResize                // a unit is resized
 	UnitDelete                // a unit is deleted, and bought again later
 	UnitRename                // a unit is renamed, or moved to a variant of its model
-	FloorChange               // the floor of a class changes
+	FloorChange               // the floor of a class changes, or what must hurry
 	RateChange                // the measured rates of an engine change
 	LimitChange               // the limits of the accounts change
 	Disconnect                // the caller goes away

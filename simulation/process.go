@@ -107,6 +107,7 @@ func (w *world) enqueue(r *request, class outcrop.Class, output int) {
 		ID: fair.ID(r.id), Tenant: r.source.Account, Weight: weights[r.source.Account], Class: class,
 		Prompt: r.prompt, Cached: r.source.Cached, Prefix: r.source.prefix,
 		Output: w.fitting(r.prompt, output), MaxWait: r.source.MaxWait,
+		Hurry: r.source.Kind == Batch && r.id%2 == 0,
 	}
 	if class == outcrop.ClassProvisioned {
 		q.Tenant = r.unit

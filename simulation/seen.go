@@ -57,6 +57,7 @@ const (
 	midnightInFlight
 	floorStart
 	laneStart
+	needStart
 	abortedAndResumed
 	abortedAgain
 	requeued
@@ -90,7 +91,7 @@ var otherNames = [...]string{
 	"spilled to flex", "reserved tier served", "reserved tier overflowed", "topped up beyond the reserve",
 	"level beyond 100 %", "lease expired", "settled after the lease expired", "settled twice", "released",
 	"id in use", "granted again", "restored after a crash", "crashed in flight", "lease went on over a crash",
-	"midnight in flight", "floor-due start", "lane start", "aborted and resumed", "aborted more than once",
+	"midnight in flight", "floor-due start", "lane start", "start in a hurry", "aborted and resumed", "aborted more than once",
 	"requeued after a loss", "lost after the first token", "lost too often", "preempted", "prefix in the cache",
 	"caller gone before admission", "caller gone in the queue", "caller gone while reading",
 	"caller gone mid-stream", "caller gone too late", "unit used after its deletion", "unit resized in flight",

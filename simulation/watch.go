@@ -19,6 +19,7 @@ type watch struct {
 	back    [outcrop.NumClasses]int // of these, those that were on an engine
 	hosts   map[fair.EngineID]*host
 	floors  [outcrop.NumClasses]float64
+	need    need
 	flows   [outcrop.NumClasses][]*flow
 	laned   [outcrop.NumClasses]bool // lanes were kept since the class was idle
 	checks  int
@@ -26,6 +27,18 @@ type watch struct {
 	full  int64 // level of the fullest limit of the unit that is asked, in percent
 	spans map[string]span
 }
+
+// A need is what is guaranteed to those that hurry, by the world's own count.
+type need struct {
+	rate     float64       // requests a second
+	since    time.Duration // when that was told
+	requests float64       // that were guaranteed until then
+	largest  fair.Service  // cost of one
+	refunded fair.Service
+}
+
+// until is how many requests were guaranteed until now.
+func (n *need) until(now time.Duration) float64 { return n.requests + n.rate*(now-n.since).Seconds() }
 
 // A host is an engine as the scheduler must have it.
 type host struct {
@@ -82,6 +95,10 @@ func (v *watch) submitted(w *world, r *request, q fair.Request) {
 	r.ask, r.came = q, v.time
 	r.flow = v.flow(r)
 	r.bound = w.Scheduler.Bound[r.class]
+	if q.Hurry {
+		r.bound = 0
+		v.need.largest = max(v.need.largest, w.cost(r))
+	}
 	if q.MaxWait > 0 && (r.bound == 0 || q.MaxWait < r.bound) {
 		r.bound = q.MaxWait
 	}
@@ -123,6 +140,7 @@ func (v *watch) acted(w *world, r *request, a fair.Action) {
 		v.start(r, v.hosts[a.Engine])
 	case fair.AbortAndResume, fair.Requeue:
 		v.refund(r, r.charged)
+		v.need.refunded += w.cost(r)
 		v.stop(r)
 		r.returned = true
 		v.enter(r)
