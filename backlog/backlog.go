@@ -23,7 +23,22 @@ const (
 type Remaining struct {
 	Records           int64
 	Submitted, Expiry time.Time
-	Rate              float64 // records a second of late; 0 if it is not known
+	Rate              float64   // records a second of late; 0 if it is not known
+	Rated             time.Time // when that was found; nothing was done since
+}
+
+// lately is the rate at now.
+func (r *Remaining) lately(now time.Time) float64 {
+	if r.Rate <= 0 {
+		return 0
+	}
+	return Rate(r.Rate, 0, now.Sub(r.Rated))
+}
+
+// slack is the time before the deadline that is kept free.
+func (r *Remaining) slack() time.Duration {
+	window := r.Expiry.Sub(r.Submitted)
+	return min(max(LeastSlack, time.Duration(SlackShare*float64(window))), window/2)
 }
 
 // A Pace is how fast a job must go.
@@ -33,10 +48,9 @@ type Pace struct {
 }
 
 // Ramp says how fast a job must go at now. A job of which no rate is known
-// hurries once half of its window has passed.
+// hurries once it has waited for as long as is kept free before its deadline.
 func Ramp(r Remaining, now time.Time) Pace {
-	window := r.Expiry.Sub(r.Submitted)
-	slack := min(max(LeastSlack, time.Duration(SlackShare*float64(window))), window/2)
+	slack := r.slack()
 	left := r.Expiry.Sub(now) - slack
 	if r.Records <= 0 {
 		return Pace{}
@@ -46,11 +60,33 @@ func Ramp(r Remaining, now time.Time) Pace {
 		return p
 	}
 	if r.Rate <= 0 {
-		p.Hurry = now.Sub(r.Submitted) > window/2
+		p.Hurry = now.Sub(r.Submitted) > slack
 		return p
 	}
-	p.Hurry = p.Need > RampShare*r.Rate
+	p.Hurry = p.Need > RampShare*r.lately(now)
 	return p
+}
+
+// An Outlook is how a job goes.
+type Outlook struct {
+	Rate float64   // records a second of late; 0 if it is not known
+	Ends time.Time // when the last record is done at that rate; zero if that is not known
+}
+
+// longest is the most that is told of the time that a job takes on: jobs end
+// with their timeout, of a week.
+const longest = 366 * 24 * time.Hour
+
+// Ahead says when a job will be done if it goes on as of late.
+func Ahead(r Remaining, now time.Time) Outlook {
+	o := Outlook{Rate: r.lately(now)}
+	if o.Rate <= 0 || r.Records <= 0 {
+		return o
+	}
+	if left := float64(r.Records) / o.Rate; left < longest.Seconds() {
+		o.Ends = now.Add(time.Duration(left * float64(time.Second)))
+	}
+	return o
 }
 
 // Rate folds what was done in the time since the last report into a rate. It

@@ -28,15 +28,16 @@ func TestAJobHurriesWhenIdleCapacityWillNotDo(t *testing.T) {
 		{"too slow", 100_000_000, 1000, time.Hour, true},
 		{"no time left", 1, 1e9, 24*time.Hour - 57*time.Minute, true},
 		{"after the deadline", 1, 1e9, 25 * time.Hour, true},
-		{"rate unknown, early", 1000, 0, time.Hour, false},
-		{"rate unknown, late", 1000, 0, 13 * time.Hour, true},
+		{"rate unknown, early", 1000, 0, 57 * time.Minute, false},
+		{"rate unknown, late", 1000, 0, 58 * time.Minute, true},
 	} {
-		p := backlog.Ramp(backlog.Remaining{Records: c.records, Submitted: start, Expiry: end, Rate: c.rate}, start.Add(c.after))
+		now := start.Add(c.after)
+		p := backlog.Ramp(backlog.Remaining{Records: c.records, Submitted: start, Expiry: end, Rate: c.rate, Rated: now}, now)
 		if p.Hurry != c.want {
 			t.Errorf("%s: %+v", c.name, p)
 		}
 	}
-	p := backlog.Ramp(backlog.Remaining{Records: 3600_000, Submitted: start, Expiry: end, Rate: 1000}, start)
+	p := backlog.Ramp(backlog.Remaining{Records: 3600_000, Submitted: start, Expiry: end, Rate: 1000, Rated: start}, start)
 	if math.Abs(p.Need-3600_000/(24*.96*3600)) > 1e-9 {
 		t.Errorf("%+v", p)
 	}
@@ -46,7 +47,7 @@ func TestAJobHurriesWhenIdleCapacityWillNotDo(t *testing.T) {
 func TestHurryDoesNotComeBackToRest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := backlog.Remaining{Records: rapid.Int64Range(1, 1e12).Draw(t, "records"), Submitted: start,
-			Expiry: start.Add(time.Duration(rapid.Int64Range(1, 168*3600).Draw(t, "window")) * time.Second), Rate: rapid.Float64Range(0, 1e6).Draw(t, "rate")}
+			Expiry: start.Add(time.Duration(rapid.Int64Range(1, 168*3600).Draw(t, "window")) * time.Second), Rate: rapid.Float64Range(0, 1e6).Draw(t, "rate"), Rated: start}
 		a := rapid.Int64Range(0, 200*3600).Draw(t, "a")
 		b := rapid.Int64Range(a, 200*3600).Draw(t, "b")
 		early, late := backlog.Ramp(r, start.Add(time.Duration(a)*time.Second)), backlog.Ramp(r, start.Add(time.Duration(b)*time.Second))
@@ -54,6 +55,35 @@ func TestHurryDoesNotComeBackToRest(t *testing.T) {
 			t.Fatalf("%+v, later %+v", early, late)
 		}
 	})
+}
+
+// A job that stands still is told to hurry as its rate of late wanes.
+func TestAJobThatStandsStillHurries(t *testing.T) {
+	r := backlog.Remaining{Records: 36_000, Submitted: start, Expiry: end, Rate: 1, Rated: start.Add(time.Hour)}
+	if p := backlog.Ramp(r, start.Add(time.Hour)); p.Hurry {
+		t.Errorf("%+v while it goes on", p)
+	}
+	if p := backlog.Ramp(r, start.Add(2*time.Hour)); !p.Hurry {
+		t.Errorf("%+v after an hour without an answer", p)
+	}
+}
+
+func TestWhenAJobWillBeDone(t *testing.T) {
+	now := start.Add(time.Hour)
+	r := backlog.Remaining{Records: 3600, Submitted: start, Expiry: end, Rate: 2, Rated: now}
+	if o := backlog.Ahead(r, now); o.Rate != 2 || !o.Ends.Equal(now.Add(30*time.Minute)) {
+		t.Errorf("%+v", o)
+	}
+	if o := backlog.Ahead(r, now.Add(20*time.Minute)); o.Rate != 1 || !o.Ends.Equal(now.Add(80*time.Minute)) {
+		t.Errorf("after twenty minutes without an answer: %+v", o)
+	}
+	for name, r := range map[string]backlog.Remaining{
+		"unknown rate": {Records: 10, Rated: now}, "nothing left": {Rate: 2, Rated: now}, "ages": {Records: 1e15, Rate: 1e-6, Rated: now},
+	} {
+		if o := backlog.Ahead(r, now); !o.Ends.IsZero() {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
 }
 
 func TestTheRateFollowsWhatIsDone(t *testing.T) {

@@ -115,6 +115,10 @@ type Options struct {
 	// more. It is for databases that no other server uses.
 	Rest time.Duration // 30 s
 
+	// Need, if not nil, is told every few seconds how many records a second of
+	// each model must be answered, so that the jobs which hurry are done in
+	// time. The map is the callee's.
+	Need func(perSecond map[string]float64)
 	// Event, if not nil, is told of every change of a job's status, at least
 	// once, in no order. An error has it called again later.
 	Event   func(ctx context.Context, e Event) error

@@ -355,3 +355,25 @@ func TestLargeOutputsAreWrittenInParts(t *testing.T) {
 		t.Errorf("uploads are left: %v %v", left, err)
 	}
 }
+
+// Work on a job that may wait stands still while others use the engines. It must
+// not hold the places of one that may not.
+func TestAJobThatHurriesDoesNotWaitForOthers(t *testing.T) {
+	w := newWorld(t, func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		if row.Hurry {
+			return echo(ctx, row)
+		}
+		<-ctx.Done()
+		return nil, outcrop.Receipt{}, ctx.Err()
+	})
+	w.options.Chunks = 1
+	w.start()
+	w.input("data/a.jsonl", lines(35))
+	calm := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	w.until("the first job has begun", func() bool { return w.state(calm).Status == outcrop.JobInProgress })
+	late := w.newJob("s3://in/data/a.jsonl")
+	late.Submitted, late.Expires = late.Submitted.Add(-time.Hour), late.Submitted.Add(time.Minute)
+	if j := w.ended(w.submit(late)); j.Status != outcrop.JobCompleted || j.Counts.Succeeded != 35 {
+		t.Errorf("%s %+v", j.Status, j.Counts)
+	}
+}

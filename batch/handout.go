@@ -1,6 +1,9 @@
 package batch
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -14,28 +17,42 @@ type chunkID struct {
 }
 
 // handOut queues chunks of a model until as many as may are on their way: each
-// time the next one of the job whose turn it is.
+// time the next one of the job whose turn it is. Jobs that hurry have as many
+// places of their own, since work on the others may stand still.
 func (r *Runner) handOut(t *tx, model string) error {
 	for {
-		var busy int64
-		if _, err := t.one([]any{&busy}, `SELECT count(*) FROM batch_chunks c JOIN batch_jobs j ON j.id = c.job
-			WHERE c.state = 'handed' AND j.model = $1`, model); err != nil {
+		busy, err := t.busy(model)
+		if err != nil {
 			return err
 		}
-		if busy >= int64(r.Chunks) {
-			return nil
-		}
-		handed, err := r.handOne(t, model)
+		handed, err := r.handOne(t, model, busy)
 		if err != nil || !handed {
 			return err
 		}
 	}
 }
 
-// handOne queues one chunk; handed is false if there is none.
-func (r *Runner) handOne(t *tx, model string) (handed bool, err error) {
+// busy is how many chunks of a model are on their way, of jobs that hurry and
+// of others.
+func (t *tx) busy(model string) (busy map[bool]int, err error) {
+	busy = map[bool]int{}
+	jobs, err := t.jobs(`model = $1 AND EXISTS (SELECT 1 FROM batch_chunks c WHERE c.job = batch_jobs.id AND c.state = 'handed')`, model)
+	for i := range jobs {
+		n := 0
+		if _, err := t.one([]any{&n}, `SELECT count(*) FROM batch_chunks WHERE job = $1 AND state = 'handed'`, jobs[i].id()); err != nil {
+			return nil, err
+		}
+		busy[jobs[i].hurries(t.now)] += n
+	}
+	return busy, err
+}
+
+// handOne queues one chunk of a job for whose kind there is a place; handed is
+// false if there is none.
+func (r *Runner) handOne(t *tx, model string, busy map[bool]int) (handed bool, err error) {
 	jobs, err := t.jobs(`model = $1 AND status IN ('Scheduled', 'InProgress') AND expires > $2
 		AND EXISTS (SELECT 1 FROM batch_chunks c WHERE c.job = batch_jobs.id AND c.state = 'pending')`, model, micro(t.now))
+	jobs = slices.DeleteFunc(jobs, func(j job) bool { return busy[j.hurries(t.now)] >= r.Chunks })
 	if err != nil || len(jobs) == 0 {
 		return false, err
 	}
@@ -108,10 +125,40 @@ func (t *tx) serve(account string, tokens float64) error {
 	return err
 }
 
+// remaining is what the job has before it.
+func (j *job) remaining() backlog.Remaining {
+	return backlog.Remaining{Records: j.Counts.Total - j.Counts.Processed(), Submitted: j.Submitted, Expiry: j.Expires, Rate: j.rate, Rated: moment(j.rated)}
+}
+
 // hurries reports whether idle capacity alone will not bring the job to its end
 // in time.
-func (j *job) hurries(now time.Time) bool {
-	return backlog.Ramp(backlog.Remaining{Records: j.Counts.Total - j.Counts.Processed(), Submitted: j.Submitted, Expiry: j.Expires, Rate: j.rate}, now).Hurry
+func (j *job) hurries(now time.Time) bool { return backlog.Ramp(j.remaining(), now).Hurry }
+
+// rampEvery is how often to look which jobs must hurry.
+const rampEvery = 5 * time.Second
+
+// ramp tells what the jobs that hurry need, and hands out chunks of them, also
+// if nothing else happens.
+func (r *Runner) ramp(ctx context.Context) error {
+	needs := map[string]float64{}
+	err := r.db.look(ctx, func(t *tx) error {
+		jobs, err := t.jobs(`status IN ('Scheduled', 'InProgress') AND expires > $1`, micro(t.now))
+		for i := range jobs {
+			if p := backlog.Ramp(jobs[i].remaining(), t.now); p.Hurry {
+				needs[jobs[i].Model] += p.Need
+			}
+		}
+		return err
+	})
+	if err == nil && r.Need != nil {
+		r.Need(maps.Clone(needs))
+	}
+	for _, model := range slices.Sorted(maps.Keys(needs)) {
+		if err == nil {
+			err = r.db.change(ctx, func(t *tx) error { return r.handOut(t, model) })
+		}
+	}
+	return err
 }
 
 // account adds what was done of the job to its counters and to what its owner

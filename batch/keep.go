@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A keeper has work done while there is any, and jobs end whose time is over.
+// A keeper has work done while there is any, jobs end whose time is over, and
+// those hurry that must.
 // Where no other server can queue work, nothing runs and nothing is looked at
 // while there is none. Its goroutine owns it.
 type keeper struct {
@@ -44,12 +45,13 @@ func (r *Runner) wake() {
 
 // keep goes on until the Runner is closed.
 func (k *keeper) keep() {
-	tick := time.NewTicker(k.Poll)
+	tick, ramp := time.NewTicker(k.Poll), time.NewTicker(rampEvery)
 	defer tick.Stop()
+	defer ramp.Stop()
 	for {
-		due := tick.C
+		due, hurry := tick.C, ramp.C
 		if !k.awake {
-			due = nil
+			due, hurry = nil, nil
 		}
 		select {
 		case <-k.life.Done():
@@ -58,6 +60,8 @@ func (k *keeper) keep() {
 			k.told(k.rise())
 		case <-due:
 			k.told(k.look())
+		case <-hurry:
+			k.told(k.ramp(k.life))
 		}
 	}
 }
@@ -95,6 +99,9 @@ func (k *keeper) look() error {
 	}
 	if time.Since(k.last) < k.Rest || len(k.queued) > 0 {
 		return nil
+	}
+	if err := k.ramp(k.life); err != nil {
+		return err
 	}
 	if err := k.db.rest(k.life); err != nil {
 		return err

@@ -188,6 +188,11 @@ func (p *Pool) Remove(name string) bool { return p.local.remove(name) }
 // above it want.
 func (p *Pool) SetFloor(c outcrop.Class, share float64) { p.local.setFloor(c, share) }
 
+// Need tells how many requests a second must start of the batch jobs that
+// hurry, those whose records run above class batch; 0 if there are none. They
+// are given that while they wait, up to the bound of the scheduler.
+func (p *Pool) Need(perSecond float64) { p.local.need(perSecond) }
+
 // Close refuses what waits and what comes, and ends the pool's background
 // work. What runs goes on. Close waits for scrapes under way to end.
 func (p *Pool) Close() {

@@ -394,6 +394,14 @@ func (d *local) setFloor(c outcrop.Class, share float64) {
 	d.arm(now)
 }
 
+func (d *local) need(perSecond float64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	d.do(now, d.pool.Need(now, perSecond, d.out[:0]))
+	d.arm(now)
+}
+
 // close refuses all that waits.
 func (d *local) close() {
 	d.mu.Lock()

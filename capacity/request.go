@@ -34,6 +34,7 @@ func (p *Pool) order(req *outcrop.Request, id fair.ID) order {
 		ID: id, Tenant: tenant(req), Weight: terms.Weight, Class: req.Class,
 		Prompt: min(max(input, 1), math.MaxInt32), Output: min(output, math.MaxInt32),
 		MaxWait: max(terms.MaxWait, 0), Prefix: prefix(req), Optimized: req.Latency == outcrop.LatencyOptimized,
+		Hurry: req.Batch && req.Class > outcrop.ClassBatch,
 	}
 	r.Cached = max(p.caches.expect(r.Prefix), req.Estimate.Cached, 0)
 	return order{Request: r, deadline: terms.Deadline, streams: req.Streaming}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/batch"
+	"github.com/outcrop/outcrop/capacity"
 	"github.com/outcrop/outcrop/runtimeapi"
 )
 
@@ -25,7 +26,7 @@ func (s *Server) openBatch(registry *prometheus.Registry) error {
 		Database: filepath.Join(s.config.Data, "batch.db"), Server: "outcrop", Objects: s.batchObjects, Invoker: (*rows)(s),
 		Chunks: c.Chunks, Concurrency: c.Concurrency, EnqueuedTokens: int64(c.EnqueuedTokens),
 		MinRecords: int64(c.MinimumRecords), MaxRecords: int64(c.MaximumRecords),
-		Metrics: batch.NewMetrics(), Log: s.logger,
+		Need: s.need, Metrics: batch.NewMetrics(), Log: s.logger,
 	}
 	if address := c.Database.Value(); address != "" {
 		o.Database, o.Server = address, serverName(s.config.Data)
@@ -39,6 +40,20 @@ func (s *Server) openBatch(registry *prometheus.Registry) error {
 		return fmt.Errorf("cannot open the batch jobs: %w", err)
 	}
 	return nil
+}
+
+// need tells each pool what the batch jobs on its models need: a contextual
+// variant runs on the engines of its base.
+func (s *Server) need(perSecond map[string]float64) {
+	fleet, sums := s.engines.Load(), map[*capacity.Pool]float64{}
+	for card, p := range fleet.pools {
+		if p.pool != nil {
+			sums[p.pool] += perSecond[card.ID]
+		}
+	}
+	for pool, sum := range sums {
+		pool.Need(sum)
+	}
 }
 
 // startBatch takes up the work on batch jobs. A server that is stopped
