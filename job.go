@@ -54,6 +54,15 @@ type Job struct {
 	Expires time.Time
 	Counts  JobCounts
 	Usage   JobUsage
+	// Pace is how fast it goes at the moment when it was asked for; it is
+	// stored nowhere.
+	Pace JobPace `json:"-"`
+}
+
+// A JobPace is how fast a job goes.
+type JobPace struct {
+	Rate float64   // records a second of late; 0 if that is not known
+	Ends time.Time // when the last record is done at that rate; zero if that is not known
 }
 
 // JobData says where records are read from or written to.

@@ -6,6 +6,8 @@ package backlog
 import (
 	"cmp"
 	"time"
+
+	"github.com/outcrop/outcrop"
 )
 
 // The constants of the deadline ramp.
@@ -67,19 +69,13 @@ func Ramp(r Remaining, now time.Time) Pace {
 	return p
 }
 
-// An Outlook is how a job goes.
-type Outlook struct {
-	Rate float64   // records a second of late; 0 if it is not known
-	Ends time.Time // when the last record is done at that rate; zero if that is not known
-}
-
 // longest is the most that is told of the time that a job takes on: jobs end
 // with their timeout, of a week.
 const longest = 366 * 24 * time.Hour
 
 // Ahead says when a job will be done if it goes on as of late.
-func Ahead(r Remaining, now time.Time) Outlook {
-	o := Outlook{Rate: r.lately(now)}
+func Ahead(r Remaining, now time.Time) outcrop.JobPace {
+	o := outcrop.JobPace{Rate: r.lately(now)}
 	if o.Rate <= 0 || r.Records <= 0 {
 		return o
 	}

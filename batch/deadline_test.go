@@ -81,7 +81,8 @@ type deadlineCase struct {
 	least   int64 // records that are answered
 
 	pool *capacity.Pool
-	job  outcrop.Job
+	job  outcrop.Job     // at its end
+	pace outcrop.JobPace // after half of the window
 }
 
 // What 20 % of an engine do in the time is feasible also while on-demand use
@@ -108,6 +109,15 @@ func TestAFeasibleDeadlineIsMetBesideAnOverload(t *testing.T) {
 		if j.Status != c.status || took > window+time.Minute || j.Counts.Succeeded < c.least || j.Counts.Succeeded > c.least*3/2 {
 			t.Errorf("%s is %s after %v: %+v", model, j.Status, took, j.Counts)
 		}
+		if j.Pace != (outcrop.JobPace{}) {
+			t.Errorf("%s goes on after its end: %+v", model, j.Pace)
+		}
+	}
+	if c := cases["maker.feasible"]; c.pace.Rate < .2 || c.pace.Rate > .35 || c.pace.Ends.Sub(c.job.Ended).Abs() > 15*time.Minute {
+		t.Errorf("half-way it was thought to end at %v: %+v", c.job.Ended, c.pace)
+	}
+	if c := cases["maker.starved"]; c.pace != (outcrop.JobPace{}) {
+		t.Errorf("without an answer it goes on like this: %+v", c.pace)
 	}
 }
 
@@ -136,6 +146,10 @@ func runUntilEnded(t *testing.T, cases map[string]*deadlineCase, window time.Dur
 		c.job = w.newJob("s3://in/" + model + ".jsonl")
 		c.job.Model, c.job.Expires = model, c.job.Submitted.Add(window)
 		w.submit(c.job)
+	}
+	time.Sleep(window / 2)
+	for _, c := range cases {
+		c.pace = w.state(c.job).Pace
 	}
 	for _, c := range cases {
 		for c.job = w.state(c.job); !c.job.Status.Ended(); c.job = w.state(c.job) {

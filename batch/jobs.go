@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/outcrop/outcrop"
+	"github.com/outcrop/outcrop/backlog"
 	"github.com/outcrop/outcrop/lifecycle"
 	"github.com/outcrop/outcrop/records"
 )
@@ -154,8 +155,8 @@ func (r *Runner) Stop(ctx context.Context, id string) error {
 	})
 }
 
-// States returns the jobs with the ids as they are now; those that were never
-// submitted are left out.
+// States returns the jobs with the ids as they are now, with their pace; those
+// that were never submitted are left out.
 func (r *Runner) States(ctx context.Context, ids []string) ([]outcrop.Job, error) {
 	var all []outcrop.Job
 	err := r.db.look(ctx, func(t *tx) error {
@@ -169,12 +170,21 @@ func (r *Runner) States(ctx context.Context, ids []string) ([]outcrop.Job, error
 				return err
 			}
 			for i := range found {
-				all = append(all, found[i].Job)
+				all = append(all, found[i].paced(t.now))
 			}
 		}
 		return nil
 	})
 	return all, err
+}
+
+// paced returns the job with how fast it goes.
+func (j *job) paced(now time.Time) outcrop.Job {
+	told := j.Job
+	if j.Status == outcrop.JobScheduled || j.Status == outcrop.JobInProgress {
+		told.Pace = backlog.Ahead(j.remaining(), now)
+	}
+	return told
 }
 
 // chunked yields s in pieces of n at most.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -313,6 +314,20 @@ type jobSummary struct {
 	// that is not known, or not asked for with askCost: Bedrock has no such
 	// member.
 	Cost string `json:"outcropCostUsd,omitempty"`
+	// Rate and Ends are how many records a second were answered of late, and
+	// when the last one will be at that rate; absent if that is not known, or
+	// not asked for with askPace.
+	Rate float64 `json:"outcropRecordsPerSecond,omitempty"`
+	Ends string  `json:"outcropEstimatedEndTime,omitempty"`
+}
+
+// paced adds how fast the job goes, if that is known.
+func (s jobSummary) paced(j outcrop.Job) jobSummary {
+	s.Rate = j.Pace.Rate
+	if !j.Pace.Ends.IsZero() {
+		s.Ends = precise(j.Pace.Ends)
+	}
+	return s
 }
 
 func summaryOf(j outcrop.Job) jobSummary {
@@ -356,14 +371,28 @@ func (a *API) getJob(q *request) (any, error) {
 	}
 	j = fresh(j, live)
 	s := summaryOf(j)
-	if u := j.Usage; q.query == askCost && u.Total() > 0 && u.Unpriced == 0 {
+	if u := j.Usage; asks(q, askCost) && u.Total() > 0 && u.Unpriced == 0 {
 		s.Cost = u.Cost.String()
+	}
+	if asks(q, askPace) {
+		s = s.paced(j)
 	}
 	return s, nil
 }
 
-// askCost is the query with which GetModelInvocationJob tells the cost too.
-const askCost = "outcropCost=true"
+// With these in its query, set to true, GetModelInvocationJob tells the cost
+// too, and this and ListModelInvocationJobs the pace: Bedrock has no such
+// members, and strict clients refuse what they do not know.
+const (
+	askCost = "outcropCost"
+	askPace = "outcropPace"
+)
+
+// asks reports whether the query asks for what Bedrock does not tell.
+func asks(q *request, what string) bool {
+	values, err := url.ParseQuery(q.query)
+	return err == nil && values.Get(what) == "true"
+}
 
 // fresh returns what is known of j by now.
 func fresh(j outcrop.Job, live map[string]outcrop.Job) outcrop.Job {
@@ -433,6 +462,7 @@ func (a *API) listJobs(q *request) (any, error) {
 		Next      string       `json:"nextToken,omitempty"`
 		Summaries []jobSummary `json:"invocationJobSummaries"`
 	}{Summaries: []jobSummary{}}
+	pace := asks(q, askPace)
 	err = a.desk.Resources.Look(q.ctx, func(tx *store.Tx) error {
 		page, next, err := tx.Page(f, after, maxResults(values))
 		for i := range page {
@@ -440,7 +470,12 @@ func (a *API) listJobs(q *request) (any, error) {
 			if err != nil {
 				return err
 			}
-			answer.Summaries = append(answer.Summaries, summaryOf(fresh(j, live)))
+			j = fresh(j, live)
+			s := summaryOf(j)
+			if pace {
+				s = s.paced(j)
+			}
+			answer.Summaries = append(answer.Summaries, s)
 		}
 		answer.Next = pageToken(next, f)
 		return err

@@ -66,6 +66,15 @@ func (f *jobsFake) happens(id string, e lifecycle.JobEvent, why string) error {
 	return err
 }
 
+// goes says how fast the job goes.
+func (f *jobsFake) goes(id string, p outcrop.JobPace) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.jobs[id]
+	j.Pace = p
+	f.jobs[id] = j
+}
+
 // runs brings the job to its records.
 func (f *jobsFake) runs(t *testing.T, id string, counts outcrop.JobCounts) {
 	t.Helper()
@@ -143,6 +152,18 @@ func TestAJobAsItsOwnerSeesIt(t *testing.T) {
 	}
 	if a := f.ask(t, ana, "GET", oneJob+id+"?outcropCost=true", nil); a.body["outcropCostUsd"] != "0.0001875" {
 		t.Errorf("%v", a)
+	}
+	jobs.goes(id, outcrop.JobPace{Rate: 2.5, Ends: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)})
+	for _, quiet := range []string{oneJob + id, oneJob + id + "?outcropCost=true", allJobs, allJobs + "?outcropPace=yes"} {
+		if a := f.ask(t, ana, "GET", quiet, nil); a.status != 200 || strings.Contains(a.text, "outcropRecords") || strings.Contains(a.text, "outcropEstimated") {
+			t.Errorf("%s tells the pace: %v", quiet, a)
+		}
+	}
+	for _, asked := range []string{oneJob + id + "?outcropPace=true&outcropCost=true", allJobs + "?outcropPace=true&maxResults=2"} {
+		a := f.ask(t, ana, "GET", asked, nil)
+		if !strings.Contains(a.text, `"outcropRecordsPerSecond":2.5,"outcropEstimatedEndTime":"2026-03-01T12:00:00.000000Z"`) {
+			t.Errorf("%s: %v", asked, a)
+		}
 	}
 	if a := f.ask(t, ana, "POST", oneJob+whole+"/stop", nil); a.status != 200 || a.text != "{}" {
 		t.Errorf("stop: %v", a)

@@ -40,6 +40,8 @@ type jobState struct {
 	InputDataConfig                   struct{ S3InputDataConfig struct{ S3Uri string } }
 	OutputDataConfig                  struct{ S3OutputDataConfig struct{ S3Uri string } }
 	OutcropCostUsd                    string
+	OutcropRecordsPerSecond           float64
+	OutcropEstimatedEndTime           time.Time
 }
 
 // id is the job's short name.
@@ -48,12 +50,25 @@ func (j *jobState) id() string { return j.JobArn[strings.LastIndexByte(j.JobArn,
 // jobPath is the path of one job.
 func jobPath(id string) string { return "/model-invocation-job/" + url.PathEscape(id) }
 
-// costPath is that for what is told of the job, with its cost.
-func costPath(id string) string { return jobPath(id) + "?outcropCost=true" }
+// wholePath is that for all that is told of the job, also what Bedrock does
+// not tell.
+func wholePath(id string) string { return jobPath(id) + "?outcropCost=true&outcropPace=true" }
+
+// pace is how fast the job goes, in words; empty if that is not known.
+func (j *jobState) pace(now time.Time) string {
+	if j.OutcropRecordsPerSecond <= 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%.3g/s", j.OutcropRecordsPerSecond)
+	if end := j.OutcropEstimatedEndTime; !end.IsZero() {
+		text += fmt.Sprintf(", %s left", max(end.Sub(now), 0).Round(time.Second))
+	}
+	return text
+}
 
 // job asks for the job with the id or ARN.
 func (c *client) job(ctx context.Context, id string) (j jobState, err error) {
-	body, err := c.get(ctx, costPath(id))
+	body, err := c.get(ctx, wholePath(id))
 	if err == nil {
 		err = c.read(body, &j)
 	}
@@ -72,7 +87,8 @@ func newBatchList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the account's jobs, newest first", Args: cobra.NoArgs,
 		Long: "List the account's jobs, newest first. In a pipe each line is one job, with tabs between id, name, status,\n" +
-			"processed and total records, records with an error, model, and the time when it was submitted.",
+			"processed and total records, records with an error, model, the time when it was submitted, and, where they\n" +
+			"are known, how many records a second were answered of late and when it ends at that rate.",
 		Example: "  outcrop batch list\n  outcrop batch list --status InProgress",
 		RunE: func(c *cobra.Command, _ []string) error {
 			server, err := newClient(endpoint)
@@ -91,9 +107,9 @@ func newBatchList() *cobra.Command {
 func listJobs(ctx context.Context, server *client, status string, out io.Writer) error {
 	people := isTerminal(out)
 	if people {
-		fmt.Fprintf(out, "%-12s  %-24s  %-18s  %-21s  %s\n", "ID", "NAME", "STATUS", "RECORDS", "MODEL")
+		fmt.Fprintf(out, "%-12s  %-24s  %-18s  %-21s  %-22s  %s\n", "ID", "NAME", "STATUS", "RECORDS", "PACE", "MODEL")
 	}
-	query := url.Values{}
+	query := url.Values{"outcropPace": {"true"}}
 	if status != "" {
 		query.Set("statusEquals", status)
 	}
@@ -125,11 +141,18 @@ func printJob(out io.Writer, j *jobState, people bool) {
 		if j.ErrorRecordCount > 0 {
 			records += fmt.Sprintf(" (%d failed)", j.ErrorRecordCount)
 		}
-		fmt.Fprintf(out, "%-12s  %-24s  %-18s  %-21s  %s\n", j.id(), printable(j.JobName), j.Status, records, printable(j.ModelID))
+		fmt.Fprintf(out, "%-12s  %-24s  %-18s  %-21s  %-22s  %s\n", j.id(), printable(j.JobName), j.Status, records, j.pace(time.Now()), printable(j.ModelID))
 		return
 	}
-	fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", j.id(), printable(j.JobName), j.Status, j.ProcessedRecordCount, j.TotalRecordCount,
-		j.ErrorRecordCount, printable(j.ModelID), j.SubmitTime.Format(time.RFC3339))
+	rate, end := "", ""
+	if j.OutcropRecordsPerSecond > 0 {
+		rate = fmt.Sprintf("%.3g", j.OutcropRecordsPerSecond)
+	}
+	if !j.OutcropEstimatedEndTime.IsZero() {
+		end = j.OutcropEstimatedEndTime.Format(time.RFC3339)
+	}
+	fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", j.id(), printable(j.JobName), j.Status, j.ProcessedRecordCount, j.TotalRecordCount,
+		j.ErrorRecordCount, printable(j.ModelID), j.SubmitTime.Format(time.RFC3339), rate, end)
 }
 
 func newBatchShow() *cobra.Command {
@@ -144,7 +167,7 @@ func newBatchShow() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				body, err := server.get(c.Context(), costPath(args[0]))
+				body, err := server.get(c.Context(), wholePath(args[0]))
 				if err == nil {
 					_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", body)
 				}
@@ -179,6 +202,7 @@ func showJob(out io.Writer, j *jobState) {
 	if j.OutcropCostUsd != "" {
 		line("cost", "$"+j.OutcropCostUsd)
 	}
+	line("pace", j.pace(time.Now()))
 	line("input", j.InputDataConfig.S3InputDataConfig.S3Uri)
 	line("output", strings.TrimRight(j.OutputDataConfig.S3OutputDataConfig.S3Uri, "/")+"/"+j.id()+"/")
 	line("submitted", j.SubmitTime.Format(time.RFC3339))

@@ -177,7 +177,7 @@ const followEvery = 500 * time.Millisecond
 // follow waits for the end of the job, and tells how far it is: as one line
 // that changes at a terminal, and elsewhere as a line for each status.
 func follow(ctx context.Context, server *client, id string, talk io.Writer) (j jobState, err error) {
-	terminal, began, last := isTerminal(talk), time.Now(), outcrop.JobStatus("")
+	terminal, last := isTerminal(talk), outcrop.JobStatus("")
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
@@ -185,7 +185,7 @@ func follow(ctx context.Context, server *client, id string, talk io.Writer) (j j
 			return j, err
 		}
 		if terminal {
-			fmt.Fprintf(talk, "\r\x1b[K%s", progress(&j, time.Since(began)))
+			fmt.Fprintf(talk, "\r\x1b[K%s", progress(&j, time.Now()))
 		} else if j.Status != last {
 			fmt.Fprintf(talk, "%s %s\n", id, j.Status)
 		}
@@ -203,17 +203,16 @@ func follow(ctx context.Context, server *client, id string, talk io.Writer) (j j
 	}
 }
 
-// progress is the job in one line, after it has been watched for a while.
-func progress(j *jobState, watched time.Duration) string {
+// progress is the job in one line.
+func progress(j *jobState, now time.Time) string {
 	if j.TotalRecordCount == 0 {
 		return string(j.Status)
 	}
 	const width = 30
 	done := int(width * j.ProcessedRecordCount / j.TotalRecordCount)
 	line := fmt.Sprintf("%s [%s%s] %d/%d", j.Status, strings.Repeat("#", done), strings.Repeat(".", width-done), j.ProcessedRecordCount, j.TotalRecordCount)
-	if rate := float64(j.ProcessedRecordCount) / max(watched.Seconds(), 1e-3); rate > 0 {
-		left := time.Duration(float64(j.TotalRecordCount-j.ProcessedRecordCount) / rate * float64(time.Second))
-		line += fmt.Sprintf("  %.0f/s  %s left", rate, left.Round(time.Second))
+	if pace := j.pace(now); pace != "" {
+		line += "  " + pace
 	}
 	if j.OutcropCostUsd != "" {
 		line += "  $" + j.OutcropCostUsd
