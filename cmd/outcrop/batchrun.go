@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/spf13/cobra"
 
 	"github.com/outcrop/outcrop"
@@ -35,6 +37,8 @@ func newBatchRun() *cobra.Command {
 		Use: "run FILE.jsonl", Short: "Upload a file, run it as a batch job, and fetch the answers", Args: cobra.ExactArgs(1),
 		Long: "Upload a file of records to the server's S3, run it as a batch job, and fetch the answers. Each line is\n" +
 			`{"recordId": "...", "modelInput": {...}}, with the body of an InvokeModel call, or with --converse of a Converse call.` + "\n\n" +
+			"A server with keys needs an access key for this (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), since S3 takes no\n" +
+			"Bedrock API key; where both are set, the job is the access key's.\n\n" +
 			"The job goes on if this command is broken off: outcrop batch show tells how far it is.",
 		Example: `  outcrop batch run questions.jsonl --model anthropic.claude-3-haiku-20240307-v1:0
   outcrop batch run chats.jsonl --model meta.llama3-1-8b-instruct-v1:0 --converse --output answers.jsonl`,
@@ -61,6 +65,7 @@ func (r *runner) run(ctx context.Context, file string, out, talk io.Writer) erro
 	if err != nil {
 		return err
 	}
+	server.accessKey = true
 	r.complete(file)
 	files := server.s3()
 	key := "in/" + r.name + "/" + keyName(file)
@@ -117,7 +122,7 @@ func keyName(file string) string {
 // s3 returns a client of the server's S3, as whom the environment says.
 func (c *client) s3() *s3.Client {
 	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
-	if id == "" || secret == "" {
+	if !hasAccessKey() {
 		id, secret = "outcrop", "outcrop" // good enough where anybody may call
 	}
 	return s3.New(s3.Options{
@@ -141,10 +146,26 @@ func (r *runner) upload(ctx context.Context, files *s3.Client, file, key string)
 	if err == nil {
 		_, err = files.PutObject(ctx, &s3.PutObjectInput{Bucket: &r.bucket, Key: &key, Body: f})
 	}
-	if err != nil {
-		return failed(fmt.Errorf("cannot upload to s3://%s/%s: %w", r.bucket, key, err))
+	var answer *smithyhttp.ResponseError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden:
+		return &exitError{exitDenied, fmt.Errorf("cannot upload to s3://%s/%s: access is denied%s", r.bucket, key, hintFiles())}
 	}
-	return nil
+	return failed(fmt.Errorf("cannot upload to s3://%s/%s: %w", r.bucket, key, err))
+}
+
+// hintFiles says what S3 needs to let the caller in.
+func hintFiles() string {
+	if hasAccessKey() {
+		return "\n  check AWS_REGION and that the key is of this server and may use S3: outcrop keys list"
+	}
+	hint := "\n  files are uploaded over S3, which takes an access key alone: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; outcrop keys add makes one"
+	if os.Getenv("AWS_BEARER_TOKEN_BEDROCK") != "" {
+		hint += "\n  with the Bedrock API key that is set, create a job on a file that somebody else has uploaded: CreateModelInvocationJob"
+	}
+	return hint
 }
 
 // create creates the job and returns its id.

@@ -25,6 +25,9 @@ import (
 type client struct {
 	endpoint string
 	http     http.Client
+	// accessKey has it take an access key before a Bedrock API key, so that it
+	// is the same caller here as for S3, which takes no other.
+	accessKey bool
 }
 
 // The server that is asked where nobody names one, and its region.
@@ -81,7 +84,7 @@ func (c *client) ask(ctx context.Context, method, path string, body []byte) ([]b
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	signed := authorize(req, body, time.Now())
+	signed := c.authorize(req, body, time.Now())
 	answer, err := c.http.Do(req)
 	if err != nil {
 		return nil, failed(c.unreachable(err))
@@ -117,9 +120,9 @@ func (c *client) unreachable(err error) error {
 
 // authorize signs the request with the credentials of the environment, and
 // reports whether there are any. Like AWS's SDKs it takes a Bedrock API key
-// before an access key.
-func authorize(req *http.Request, body []byte, now time.Time) bool {
-	if token := os.Getenv("AWS_BEARER_TOKEN_BEDROCK"); token != "" {
+// before an access key, unless c has it otherwise.
+func (c *client) authorize(req *http.Request, body []byte, now time.Time) bool {
+	if token := os.Getenv("AWS_BEARER_TOKEN_BEDROCK"); token != "" && !(c.accessKey && hasAccessKey()) {
 		req.Header.Set("Authorization", "Bearer "+token)
 		return true
 	}
@@ -133,6 +136,11 @@ func authorize(req *http.Request, body []byte, now time.Time) bool {
 		req.Header.Set(f.Name, f.Value)
 	}
 	return true
+}
+
+// hasAccessKey reports whether there is an access key in the environment.
+func hasAccessKey() bool {
+	return os.Getenv("AWS_ACCESS_KEY_ID") != "" && os.Getenv("AWS_SECRET_ACCESS_KEY") != ""
 }
 
 func hintDenied(signed bool) string {
