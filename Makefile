@@ -45,7 +45,7 @@ kill-batch: go-present ## kill servers over batch jobs: 100 times on SQLite, 30 
 bench-overhead: build ## measure what the gateway costs; writes docs/bench/overhead.{md,json}
 	@$(GO) run ./bench/overhead -outcrop bin/outcrop $(ARGS)
 
-bench-batch: build ## measure batch jobs: records/s, CPU and memory by size; ARGS="-records 10000,1000000"
+bench-batch: build ## measure batch jobs: records/s, CPU and memory by size; ARGS="-records 10000,1000000" or ARGS=-provisioned
 	@$(GO) run ./bench/batch -outcrop bin/outcrop $(ARGS)
 
 bench-isolation: build ## measure how well provisioned traffic is isolated, simulated; ARGS=-quick takes a minute

@@ -1,7 +1,9 @@
 // Command batch measures batch jobs through the whole path: records a second
-// against a simulated engine that answers at once, CPU for each record, and the
-// most memory that the server takes, by the size of the job. It prints a table
-// and writes it to a file if one is named.
+// against a simulated engine that answers at once, CPU for each record and how
+// much of it is scheduling, and the most memory that the server takes, by the
+// size of the job. With -provisioned it measures instead what a running job
+// adds to the first-token times of provisioned traffic. It prints a table and
+// writes it to a file if one is named.
 package main
 
 import (
@@ -34,53 +36,75 @@ func main() {
 	program := flag.String("outcrop", "bin/outcrop", "the server's program")
 	sizes := flag.String("records", "10000,100000", "sizes of the jobs, in records")
 	file := flag.String("out", "", "file for the table")
+	length := flag.Duration("profile", 10*time.Second, "how long the CPU profile of a job is, at most")
+	var p provisioned
+	flag.BoolVar(&p.wanted, "provisioned", false, "measure provisioned traffic alone and beside a job, for about three and a half minutes")
+	flag.IntVar(&p.engines, "engines", 1, "with -provisioned: simulated engines, each a process")
+	flag.Float64Var(&p.speed, "speed", 1, "with -provisioned: simulated seconds in a second; lower it if a process lacks a processor")
+	flag.DurationVar(&p.segment, "segment", 80*time.Second, "with -provisioned: how long each of the two runs is measured, simulated")
 	flag.Parse()
-	if err := measure(*program, *sizes, *file); err != nil {
+	err := error(nil)
+	switch {
+	case flag.Arg(0) == traffic:
+		err = generate()
+	case p.wanted:
+		err = p.measure(*program, *file)
+	default:
+		err = measure(*program, *sizes, *length, *file)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(program, sizes, file string) error {
+func measure(program, sizes string, length time.Duration, file string) error {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return err
 	}
 	var table bytes.Buffer
-	fmt.Fprintf(&table, "| records | seconds | records/s | CPU per record | peak memory |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(&table, "| records | seconds | records/s | CPU per record | of it scheduling | peak memory |\n|---|---|---|---|---|---|\n")
 	for size := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(size))
 		if err != nil {
 			return err
 		}
-		r, err := job(program, n)
+		r, err := job(program, n, length)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&table, "| %d | %.1f | %.0f | %d µs | %d MiB |\n", n, r.wall.Seconds(), float64(n)/r.wall.Seconds(), r.cpu.Microseconds()/int64(n), r.peak>>20)
+		fmt.Fprintf(&table, "| %d | %.1f | %.0f | %d µs | %.1f %% (handout %.1f %%) | %d MiB |\n", n, r.wall.Seconds(), float64(n)/r.wall.Seconds(),
+			r.cpu.Microseconds()/int64(n), r.share.percent(), 100*float64(r.share.handout)/float64(r.share.all), r.peak>>20)
 	}
 	fmt.Fprintf(&table, "\n%s, %d CPUs, records of 1 KB, answers of 16 tokens, SQLite and the built-in S3 on the same disk.\n", runtime.GOARCH, runtime.NumCPU())
-	fmt.Print(table.String())
-	if file == "" {
-		return nil
+	return publish(table.Bytes(), file)
+}
+
+// publish prints the table and writes it to the file if there is one.
+func publish(table []byte, file string) error {
+	if _, err := os.Stdout.Write(table); err != nil || file == "" {
+		return err
 	}
-	return os.WriteFile(file, table.Bytes(), 0o644)
+	return os.WriteFile(file, table, 0o644)
 }
 
 // A reading is what one job took.
 type reading struct {
 	wall, cpu time.Duration
 	peak      int64 // bytes
+	share     share // of a CPU profile
 }
 
-// job runs a job of n records on a server of its own.
-func job(program string, n int) (r reading, err error) {
+// job runs a job of n records on a server of its own, and takes a profile of it
+// of that length, or of the time that so many records surely take.
+func job(program string, n int, length time.Duration) (r reading, err error) {
 	folder, err := os.MkdirTemp("", "outcrop-bench-")
 	if err != nil {
 		return r, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	addrs, err := child.FreeAddrs(1)
+	addrs, err := child.FreeAddrs(2)
 	if err != nil {
 		return r, err
 	}
@@ -88,7 +112,7 @@ func job(program string, n int) (r reading, err error) {
 	if err := os.WriteFile(settings, []byte("sim: {speed: 0}\nlog: {level: warn}\n"), 0o600); err != nil {
 		return r, err
 	}
-	server, err := child.Start("outcrop", addrs[0], folder, program, "serve", "--config", settings, "--addr", addrs[0], "--data", filepath.Join(folder, "data"))
+	server, err := child.Start("outcrop", addrs[0], folder, program, "serve", "--config", settings, "--addr", addrs[0], "--data", filepath.Join(folder, "data"), "--pprof", addrs[1])
 	if err != nil {
 		return r, err
 	}
@@ -101,11 +125,15 @@ func job(program string, n int) (r reading, err error) {
 	if err != nil {
 		return r, err
 	}
-	began := time.Now()
-	if err := run(endpoint, n); err != nil {
+	length = min(length, time.Duration(n)*50*time.Microsecond)
+	r.share, err = profiled(addrs[1], folder, length, func() error {
+		began := time.Now()
+		defer func() { r.wall = time.Since(began) }()
+		return run(endpoint, n)
+	})
+	if err != nil {
 		return r, err
 	}
-	r.wall = time.Since(began)
 	after, peak, err := usage(server.Pid())
 	r.cpu, r.peak = after-before, peak
 	return r, err
@@ -173,6 +201,11 @@ func ask(method, url, body string, into any) error {
 	if err != nil {
 		return err
 	}
+	return send(req, into)
+}
+
+// send reads the answer, which must be a good one, into what is given.
+func send(req *http.Request, into any) error {
 	answer, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

@@ -40,6 +40,8 @@ type Run struct {
 	Rows int
 	// Segment is how long each seed is measured, simulated.
 	Segment time.Duration
+	// Beside has Options.Beside go on.
+	Beside bool
 }
 
 // Options are what the runs of a benchmark have in common. Times but for the
@@ -55,6 +57,9 @@ type Options struct {
 	Patience  time.Duration
 	Keys      map[string]string // see Keys
 	Data      string            // folder that they are in
+	// Beside, if not nil, is what goes on at the gateway at addr, beside the
+	// traffic of runs that have it. Its context ends with the traffic.
+	Beside func(ctx context.Context, addr string) error
 }
 
 // Shares are the cores that were busy while it was measured.
@@ -94,12 +99,27 @@ func Measure(ctx context.Context, o Options, r Run) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := beside(ctx, o, r, s.gateway.Addr)
 	shares := s.watch(ctx, p, g.command.Process.Pid)
 	records, err := g.wait()
+	if failed := end(); err == nil {
+		err = failed
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &Report{Run: r, Plan: p, Records: records, Shares: shares}, nil
+}
+
+// beside starts what goes on beside the traffic, and returns what ends it.
+func beside(ctx context.Context, o Options, r Run, addr string) (end func() error) {
+	if o.Beside == nil || !r.Beside {
+		return func() error { return nil }
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- o.Beside(ctx, addr) }()
+	return func() error { cancel(); return <-ended }
 }
 
 // watch accounts for the processes in the time that is measured.
