@@ -13,7 +13,7 @@ type collector struct {
 
 	queue, running, oldest, expected *prometheus.Desc
 	pace, served, ended              *prometheus.Desc
-	guarded                          *prometheus.Desc
+	guarded, needed, floor           *prometheus.Desc
 
 	condition, factor                       *prometheus.Desc
 	sequences, maxSequences                 *prometheus.Desc
@@ -40,6 +40,8 @@ func Collector(pools func() []State) prometheus.Collector {
 		served:   desc("service_tokens_total", "Service tokens given to requests that have ended: uncached prompt tokens, and output tokens by their weight.", "model", "class"),
 		ended:    desc("scheduled_total", "Requests that the scheduler let go, by outcome: finished, failed (with an error of the engines), refused, aborted (the caller left), lost (the engine was taken out of service).", "model", "class", "outcome"),
 		guarded:  desc("guarded", "1 while low classes are held back for the sake of higher ones.", "model"),
+		needed:   desc("batch_needed_per_second", "Records a second that batch jobs which hurry need to be done in time.", "model"),
+		floor:    desc("batch_floor_tokens_per_second", "Service tokens a second that records of these jobs are guaranteed while some wait.", "model"),
 
 		condition:    desc("engine_condition", "1 for the condition that the engine is in: healthy, probing, resting, draining.", "model", "engine", "condition"),
 		factor:       desc("engine_factor", "Share of its capacity that the engine is given.", "model", "engine"),
@@ -60,7 +62,7 @@ func Collector(pools func() []State) prometheus.Collector {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.queue, c.running, c.oldest, c.expected, c.pace, c.served, c.ended, c.guarded,
+	for _, d := range []*prometheus.Desc{c.queue, c.running, c.oldest, c.expected, c.pace, c.served, c.ended, c.guarded, c.needed, c.floor,
 		c.condition, c.factor, c.sequences, c.maxSequences, c.kv, c.maxKV, c.backlog, c.prefill, c.decode,
 		c.scrapedAge, c.said, c.saidWaiting, c.saidUsed, c.requests} {
 		out <- d
@@ -83,6 +85,8 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	out := metricSink(metrics)
 	for _, s := range c.pools() {
 		out.gauge(c.guarded, one(s.Guarded), s.Model)
+		out.gauge(c.needed, s.Need.Told, s.Model)
+		out.gauge(c.floor, s.Need.Rate, s.Model)
 		for class := range outcrop.Class(outcrop.NumClasses) {
 			c.class(out, &s, class)
 		}

@@ -19,7 +19,7 @@ import (
 // aState is a pool of two engines: one at work, of known memory and scraped;
 // one that rests.
 func aState() capacity.State {
-	s := capacity.State{Model: "m", Rate: 20_000, Guarded: true, Engines: []capacity.EngineState{
+	s := capacity.State{Model: "m", Rate: 20_000, Guarded: true, Need: fair.NeedState{Told: 1.5, Rate: 2700}, Engines: []capacity.EngineState{
 		{Name: "a", Load: fair.EngineState{Sequences: 3, Unread: 1820, KV: 62_000, Capacity: small(8)}, Factor: 0.9, Prefill: 21_000, Decode: 95, Served: 40, Failed: 2,
 			Scraped: 200 * time.Millisecond, Said: estimate.Scrape{Running: 2, Waiting: 1, KVUsage: 0.5}},
 		{Name: "b", Load: fair.EngineState{Capacity: capacity.Unknown(0)}, Condition: estimate.Resting, RestsFor: time.Second, Factor: 1, Scraped: -1},
@@ -53,7 +53,7 @@ func TestMetricsOfPools(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"guarded": 1, "queue_length default": 14, "queue_length flex": 0, "running default": 3,
+		"guarded": 1, "batch_needed_per_second": 1.5, "batch_floor_tokens_per_second": 2700, "queue_length default": 14, "queue_length flex": 0, "running default": 3,
 		"queue_oldest_wait_seconds default": 3.1, "queue_expected_wait_seconds default": 5, "queue_expected_wait_seconds batch": 2.5, "queue_expected_wait_seconds priority": 0,
 		"service_tokens_per_second default": 8500, "service_tokens_total default": 123_456,
 		"scheduled_total default finished": 40, "scheduled_total default failed": 3, "scheduled_total default refused": 7, "scheduled_total default aborted": 2, "scheduled_total default lost": 1,

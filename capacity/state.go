@@ -15,6 +15,7 @@ type State struct {
 	Guarded bool         // low classes are held back for the sake of higher ones
 	Lanes   bool         // lanes are kept
 	Classes [outcrop.NumClasses]fair.ClassState
+	Need    fair.NeedState // of batch jobs that hurry
 	Engines []EngineState
 }
 
@@ -104,7 +105,7 @@ func (d *local) state() State {
 		d.arm(now)
 	}
 	f := d.pool.State()
-	s := State{Rate: fair.Service(f.Rate), Guarded: f.Guarded, Lanes: f.Lanes, Classes: f.Classes}
+	s := State{Rate: fair.Service(f.Rate), Guarded: f.Guarded, Lanes: f.Lanes, Classes: f.Classes, Need: f.Need}
 	for _, e := range d.engines {
 		s.Engines = append(s.Engines, e.state(now))
 	}

@@ -112,6 +112,7 @@ func (p *Pool) nextHurried() *job {
 
 // A NeedState is what is guaranteed to the requests that must hurry.
 type NeedState struct {
+	Told    float64 // requests a second, as Need was told
 	Queued  int     // that wait
 	Rate    float64 // service tokens a second that they are given while they wait
 	Credit  Service // saved of it

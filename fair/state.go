@@ -83,7 +83,7 @@ type State struct {
 // State returns what the pool holds.
 func (p *Pool) State() State {
 	s := State{Now: p.now, Rate: p.drained.rate(p.rate), Guarded: p.guarded, Lanes: p.keepsLanes()}
-	s.Need = NeedState{Queued: p.need.queued, Rate: p.needRate(), Credit: p.need.credit, Started: p.need.started}
+	s.Need = NeedState{Told: p.need.rate, Queued: p.need.queued, Rate: p.needRate(), Credit: p.need.credit, Started: p.need.started}
 	for i := range p.classes {
 		c := &p.classes[i]
 		s.Classes[i] = ClassState{

@@ -30,5 +30,19 @@ func Pages(cfg *config.Config) map[string]string {
 	return all
 }
 
+// Need tells the pools what batch jobs need.
+func (s *Server) Need(perSecond map[string]float64) { s.need(perSecond) }
+
+// Needs returns what the pools were told, by their models, where it is not 0.
+func (s *Server) Needs() map[string]float64 {
+	all := map[string]float64{}
+	for _, p := range s.engines.Load().schedulers() {
+		if state := p.State(); state.Need.Told > 0 {
+			all[state.Model] = state.Need.Told
+		}
+	}
+	return all
+}
+
 // Objects is how the server itself reaches S3.
 func (s *Server) Objects() *objects.Store { return s.objects }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -98,5 +99,19 @@ func TestAVariantThatGetsEnginesOfItsOwnLeavesThoseOfItsBase(t *testing.T) {
 		}
 		asked(arn, "from the base")
 		asked(nova, "from the base")
+	}
+}
+
+// A variant's jobs run on the engines of its base.
+func TestWhatJobsNeedIsToldToThePoolOfTheirModel(t *testing.T) {
+	const nova, variant, other = "amazon.nova-micro-v1:0", "amazon.nova-micro-v1:0:24k", "amazon.nova-lite-v1:0"
+	h := start(t, "listen: 127.0.0.1:0\nbuiltin: all\n")
+	h.Need(map[string]float64{nova: 1, variant: 2, other: 4})
+	if got := h.Needs(); !maps.Equal(got, map[string]float64{nova: 3, other: 4}) {
+		t.Errorf("%v", got)
+	}
+	h.Need(nil)
+	if got := h.Needs(); len(got) > 0 {
+		t.Errorf("%v is needed by nobody", got)
 	}
 }
