@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/riverqueue/river"
-
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/backlog"
 	"github.com/outcrop/outcrop/lifecycle"
@@ -298,15 +296,10 @@ func (r *Runner) fail(ctx context.Context, id, why string) error {
 // resume queues again what an earlier process of this server was at, and what
 // it may have been about to begin with.
 func (r *Runner) resume(t *tx) error {
-	var all []river.JobArgs
-	if err := t.each(`SELECT job, file, n FROM batch_chunks WHERE state = 'handed' AND holder IN ('', $1)`, []any{r.Server}, func(scan func(...any) error) error {
-		a := chunkArgs{Resumed: true}
-		err := scan(&a.Job, &a.File, &a.N)
-		all = append(all, a)
-		return err
-	}); err != nil {
+	if err := t.requeue(chunkArgs{Resumed: true}, `holder IN ('', $1)`, r.Server); err != nil {
 		return err
 	}
+	var all []advanceArgs
 	if err := t.each(`SELECT id FROM batch_jobs WHERE winding = 1 OR status IN ('Submitted', 'Validating')`, nil, func(scan func(...any) error) error {
 		var a advanceArgs
 		err := scan(&a.Job)
@@ -322,6 +315,25 @@ func (r *Runner) resume(t *tx) error {
 	}
 	_, err := t.exec(`UPDATE batch_chunks SET holder = '' WHERE holder = $1`, r.Server)
 	return err
+}
+
+// requeue queues the chunks again that are on their way and for which the
+// condition holds, as a says.
+func (t *tx) requeue(a chunkArgs, where string, args ...any) error {
+	var all []chunkArgs
+	if err := t.each(`SELECT job, file, n FROM batch_chunks WHERE state = 'handed' AND `+where, args, func(scan func(...any) error) error {
+		err := scan(&a.Job, &a.File, &a.N)
+		all = append(all, a)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, a := range all {
+		if err := t.queue(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // folder is where the job's output goes.
