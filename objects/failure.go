@@ -19,6 +19,8 @@ var codes = map[string]outcrop.Code{
 	"OperationAborted":           outcrop.CodeUnavailable,
 	"RequestTimeout":             outcrop.CodeUnavailable,
 	"SlowDown":                   outcrop.CodeUnavailable,
+	"BadDigest":                  outcrop.CodeUnavailable, // the body was hurt on its way
+	"IncompleteBody":             outcrop.CodeUnavailable,
 	"ExpiredToken":               outcrop.CodeAccessDenied,
 	"InvalidToken":               outcrop.CodeAccessDenied,
 	"InvalidAccessKeyId":         outcrop.CodeAccessDenied,

@@ -32,7 +32,7 @@ type Upload struct {
 // it is an object before Complete; what is neither completed nor aborted stays
 // until somebody aborts it.
 func (c *Client) Begin(ctx context.Context, r Ref) (upload string, err error) {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return "", err
 	}
@@ -45,7 +45,7 @@ func (c *Client) Begin(ctx context.Context, r Ref) (upload string, err error) {
 
 // PutPart writes a part; one of the same number that was there is replaced.
 func (c *Client) PutPart(ctx context.Context, r Ref, upload string, number int, body []byte) (Part, error) {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return Part{}, err
 	}
@@ -63,7 +63,7 @@ func (c *Client) PutPart(ctx context.Context, r Ref, upload string, number int, 
 // attempt whose outcome is not known, ErrNoUpload can mean that it succeeded:
 // Stat tells.
 func (c *Client) Complete(ctx context.Context, r Ref, upload string, parts []Part, ifAbsent bool) (etag string, err error) {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func (c *Client) Complete(ctx context.Context, r Ref, upload string, parts []Par
 // Abort ends the upload and drops its parts; it is no error if it has ended
 // already.
 func (c *Client) Abort(ctx context.Context, r Ref, upload string) error {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *Client) Abort(ctx context.Context, r Ref, upload string) error {
 // Parts returns the parts that the upload has, in ascending order of their
 // numbers.
 func (c *Client) Parts(ctx context.Context, r Ref, upload string) ([]Part, error) {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (c *Client) Parts(ctx context.Context, r Ref, upload string) ([]Part, error
 
 // Uploads returns the uploads of objects whose keys begin with prefix.
 func (c *Client) Uploads(ctx context.Context, prefix Ref) ([]Upload, error) {
-	api, err := c.at(prefix.Bucket)
+	api, err := c.at(prefix)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ type Page struct {
 // gives up to 1000), from where the page before ended; from is empty at the
 // beginning.
 func (c *Client) List(ctx context.Context, prefix Ref, from string, max int) (Page, error) {
-	api, err := c.at(prefix.Bucket)
+	api, err := c.at(prefix)
 	if err != nil {
 		return Page{}, err
 	}
@@ -126,7 +126,7 @@ func (c *Client) List(ctx context.Context, prefix Ref, from string, max int) (Pa
 
 // Stat returns what there is to know of an object.
 func (c *Client) Stat(ctx context.Context, r Ref) (Object, error) {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return Object{}, err
 	}
@@ -145,7 +145,7 @@ func (c *Client) ReadRange(ctx context.Context, r Ref, etag string, offset, leng
 	if length == 0 {
 		return http.NoBody, nil
 	}
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (r *reader) Close() error { return r.body.Close() }
 // Put writes the object whole and returns its ETag. With ifAbsent it must not
 // be there yet; otherwise ErrExists.
 func (c *Client) Put(ctx context.Context, r Ref, body []byte, ifAbsent bool) (etag string, err error) {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return "", err
 	}
@@ -196,7 +196,7 @@ func (c *Client) Put(ctx context.Context, r Ref, body []byte, ifAbsent bool) (et
 
 // Delete deletes the object; it is no error if there is none.
 func (c *Client) Delete(ctx context.Context, r Ref) error {
-	api, err := c.at(r.Bucket)
+	api, err := c.at(r)
 	if err != nil {
 		return err
 	}

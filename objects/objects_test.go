@@ -189,6 +189,8 @@ func TestErrorsOfS3HaveTheirClass(t *testing.T) {
 		{409, "ConditionalRequestConflict", outcrop.CodeUnavailable},
 		{412, "PreconditionFailed", outcrop.CodeConflict},
 		{400, "InvalidRequest", outcrop.CodeValidation},
+		{400, "IncompleteBody", outcrop.CodeUnavailable},
+		{400, "BadDigest", outcrop.CodeUnavailable},
 		{301, "PermanentRedirect", outcrop.CodeValidation},
 		{503, "SlowDown", outcrop.CodeUnavailable},
 		{500, "InternalError", outcrop.CodeUnavailable},
@@ -280,5 +282,16 @@ func TestPlacesAreForTheirBucketsAndAccounts(t *testing.T) {
 	}
 	if asked.Load() != 1 {
 		t.Errorf("%d calls", asked.Load())
+	}
+}
+
+// TestKeysThatLeaveTheirBucketAreRefused before they are asked for: servers
+// tidy paths, and who may use one bucket of a place may not use all.
+func TestKeysThatLeaveTheirBucketAreRefused(t *testing.T) {
+	all := answering(t, nil, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was asked for", r.URL) })
+	for _, key := range []string{"../there/k", "a/../../there/k", "..", "a/./b"} {
+		if _, err := all.For(mine).Stat(t.Context(), objects.Ref{Bucket: "here-a", Key: key}); !errors.Is(err, outcrop.CodeValidation) {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,10 +79,14 @@ type Client struct {
 // one for the account.
 func (s *Store) For(account string) *Client { return &Client{store: s, account: account} }
 
-// at returns the API of the place that has the bucket.
-func (c *Client) at(bucket string) (*s3.Client, error) {
-	if !bucketName(bucket) {
+// at returns the API of the place that has the bucket of r.
+func (c *Client) at(r Ref) (*s3.Client, error) {
+	bucket := r.Bucket
+	switch {
+	case !bucketName(bucket):
 		return nil, outcrop.Invalid("The name of the bucket is malformed: 3 to 63 lower-case letters, digits, '-' and '.'.")
+	case leaves(r.Key):
+		return nil, outcrop.Invalid("A key with '.' or '..' between its slashes is not supported.")
 	}
 	for i := range c.store.options.Places {
 		p := &c.store.options.Places[i]
@@ -94,6 +99,17 @@ func (c *Client) at(bucket string) (*s3.Client, error) {
 		return c.store.api(i, c.account), nil
 	}
 	return nil, &outcrop.Error{Code: outcrop.CodeNotFound, Message: "No S3 is configured for the bucket " + bucket + "."}
+}
+
+// leaves reports whether the key, put into the path of an address, might be
+// taken for another one, or for one in another bucket.
+func leaves(key string) bool {
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // bucketName reports whether s has the form of a bucket's name. Nothing else
