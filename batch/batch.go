@@ -37,6 +37,9 @@ var (
 	ErrDenied   = errors.New("access is denied")
 	ErrChanged  = errors.New("the object is not the one that was expected")
 	ErrExists   = errors.New("there is an object already")
+	// ErrRefused: it would be refused each time, whoever asks. An *outcrop.Error
+	// that comes with it tells the owner of the job why.
+	ErrRefused = errors.New("the store refuses the request")
 )
 
 // Objects is a store of objects as one account sees it. It is safe for

@@ -13,6 +13,7 @@ import (
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/batch"
+	"github.com/outcrop/outcrop/outcroptest"
 )
 
 func TestAJobFromRecordsToAnswers(t *testing.T) {
@@ -376,4 +377,89 @@ func TestAJobThatHurriesDoesNotWaitForOthers(t *testing.T) {
 	if j := w.ended(w.submit(late)); j.Status != outcrop.JobCompleted || j.Counts.Succeeded != 35 {
 		t.Errorf("%s %+v", j.Status, j.Counts)
 	}
+}
+
+// TestWhatAStoreRefusesForGoodFailsTheJob and does not have it wait for ever.
+func TestWhatAStoreRefusesForGoodFailsTheJob(t *testing.T) {
+	w := newWorld(t, echo).start()
+	w.input("data/a.jsonl", lines(3))
+	var refused string // the method that is refused
+	w.folder.Fault = func(method, _, _ string) error {
+		if method == refused {
+			return fmt.Errorf("%w: %w", batch.ErrRefused, outcrop.Invalid("The key is too long."))
+		}
+		return nil
+	}
+	for _, c := range []struct{ method, in, want string }{
+		{"Stat", "s3://in/data/a.jsonl", "The store refuses to read s3://in/data/a.jsonl. The key is too long."},
+		{"List", "s3://in/data/", "The store refuses to list s3://in/data/. The key is too long."},
+		{"Put", "s3://in/data/", "The store refuses to write to s3://out/results/. The key is too long."},
+	} {
+		refused = c.method
+		if j := w.ended(w.submit(w.newJob(c.in))); j.Status != outcrop.JobFailed || j.Message != c.want {
+			t.Errorf("%s: %s %q, want %q", c.method, j.Status, j.Message, c.want)
+		}
+	}
+}
+
+func TestAJobWhoseAnswersAreRemovedFails(t *testing.T) {
+	invoke, goOn, _ := blocking(12)
+	w := newWorld(t, invoke).start()
+	w.input("data/a.jsonl", lines(100))
+	j := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	w.until("twelve are answered", func() bool { return w.state(j).Counts.Succeeded == 12 })
+	first := w.keys("out", "results/"+j.ARN.ID+"/.parts/")[0]
+	if err := w.folder.Delete(t.Context(), "out", first); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	j = w.ended(j)
+	if j.Status != outcrop.JobFailed || j.Message != "The answers at s3://out/"+first+" were removed while the job ran." {
+		t.Errorf("%s %q", j.Status, j.Message)
+	}
+	w.tidied(j)
+}
+
+// TestAnInputWithoutAnETagThatShrinksFailsItsJob as objects are that were put
+// into the built-in store by hand.
+func TestAnInputWithoutAnETagThatShrinksFailsItsJob(t *testing.T) {
+	invoke, goOn, _ := blocking(5)
+	w := newWorld(t, invoke)
+	w.options.Chunks = 1
+	w.options.Objects = func(string, string) batch.Objects { return bare{w.folder} }
+	w.start()
+	w.input("data/a.jsonl", lines(20))
+	j := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	w.until("five are answered", func() bool { return w.state(j).Counts.Succeeded == 5 })
+	w.input("data/a.jsonl", lines(11))
+	close(goOn)
+	j = w.ended(j)
+	if j.Status != outcrop.JobFailed || j.Message != "The input s3://in/data/a.jsonl was changed while the job ran." {
+		t.Errorf("%s %q", j.Status, j.Message)
+	}
+}
+
+// bare is a store that knows no ETags.
+type bare struct{ *outcroptest.Folder }
+
+func (b bare) Stat(ctx context.Context, bucket, key string) (batch.Object, error) {
+	o, err := b.Folder.Stat(ctx, bucket, key)
+	o.ETag = ""
+	return o, err
+}
+
+// TestAJobDoesNotReadTheAnswersOfAnother that writes below its input.
+func TestAJobDoesNotReadTheAnswersOfAnother(t *testing.T) {
+	invoke, goOn, _ := blocking(12)
+	w := newWorld(t, invoke).start()
+	w.input("data/a.jsonl", lines(20))
+	first, second := w.newJob("s3://in/data/"), w.newJob("s3://in/data/")
+	first.Output.URI = "s3://in/data/"
+	w.submit(first)
+	w.until("twelve are answered", func() bool { return w.state(first).Counts.Succeeded == 12 })
+	w.submit(second)
+	w.until("the second one is validated", func() bool { return w.state(second).Status != outcrop.JobValidating && w.state(second).Status != outcrop.JobSubmitted })
+	close(goOn)
+	w.ended(first)
+	w.exact(w.ended(second), 20)
 }

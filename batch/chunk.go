@@ -132,14 +132,8 @@ func (r *Runner) open(t *tx, c *chunk) (err error) {
 	if c.job, _, err = t.job(c.id.Job); err != nil {
 		return err
 	}
-	files, err := t.files(c.id.Job)
-	if err != nil {
+	if c.file, err = t.file(c.id.Job, c.id.File); err != nil {
 		return err
-	}
-	for _, f := range files {
-		if f.n == c.id.File {
-			c.file = f
-		}
 	}
 	if len(c.finished) == 0 {
 		c.finished = newBitmap(c.records)
@@ -206,7 +200,7 @@ func (c *chunk) read(ctx context.Context) (all []records.Record, places []int64,
 	defer func() { _ = body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(body, c.to-c.from))
 	if err == nil && int64(len(text)) != c.to-c.from {
-		err = errShort
+		err = r.short(ctx, &c.job, &c.file)
 	}
 	if err != nil {
 		return nil, nil, told(err, where, "read")
@@ -216,7 +210,7 @@ func (c *chunk) read(ctx context.Context) (all []records.Record, places []int64,
 		line, ok := lines.Next()
 		if !ok {
 			if n != c.records || lines.Err() != nil {
-				return nil, nil, flaw("The input " + where + " was changed while the job ran.")
+				return nil, nil, changed(where)
 			}
 			return all, places, nil
 		}
@@ -225,7 +219,7 @@ func (c *chunk) read(ctx context.Context) (all []records.Record, places []int64,
 		}
 		record, err := records.Parse(bytes.Clone(line.Text))
 		if err != nil {
-			return nil, nil, flaw("The input " + where + " was changed while the job ran.")
+			return nil, nil, changed(where)
 		}
 		if len(record.ID) == 0 {
 			record.ID = records.AppendID(nil, c.first+n)
@@ -239,9 +233,10 @@ func (c *chunk) read(ctx context.Context) (all []records.Record, places []int64,
 const partsFolder = ".parts/"
 
 // partKey names a part of a chunk. An attempt never writes a name that another
-// one writes.
+// one writes. The name is no input's: the folder may be below what another job
+// reads.
 func (c *chunk) partKey(folder string) string {
-	return fmt.Sprintf("%s%s%05d-%08d-%06d-%d.jsonl", folder, partsFolder, c.id.File, c.id.N, c.parts, c.epoch)
+	return fmt.Sprintf("%s%s%05d-%08d-%06d-%d.jsonl.out", folder, partsFolder, c.id.File, c.id.N, c.parts, c.epoch)
 }
 
 // A batchOf is answers that are not written down yet.

@@ -165,8 +165,8 @@ func (w *output) abandon() error {
 // add appends a part.
 func (w *output) add(p Object) error {
 	body, err := w.objects.Read(w.ctx, w.bucket, p.Key, "", 0, p.Size)
-	if errors.Is(err, ErrNoObject) {
-		return fmt.Errorf("a part of the output is missing: %s", p.Key) // not the owner's to mend, or someone ended the job
+	if errors.Is(err, ErrNoObject) { // of a job that someone else has ended meanwhile, the flaw does not count
+		return flaw("The answers at " + records.Location{Bucket: w.bucket, Key: p.Key}.String() + " were removed while the job ran.")
 	}
 	if err != nil {
 		return err

@@ -108,8 +108,20 @@ type file struct {
 	assembled        bool
 }
 
-func (t *tx) files(id string) (all []file, err error) {
-	err = t.each(`SELECT n, name, etag, size, records, assembled FROM batch_files WHERE job = $1 ORDER BY n`, []any{id}, func(scan func(...any) error) error {
+// files returns the files of a job.
+func (t *tx) files(id string) ([]file, error) { return t.filesWhere(`job = $1`, id) }
+
+// file returns one file of a job, which may have thousands.
+func (t *tx) file(id string, n int64) (file, error) {
+	all, err := t.filesWhere(`job = $1 AND n = $2`, id, n)
+	if err != nil || len(all) == 0 {
+		return file{}, err
+	}
+	return all[0], nil
+}
+
+func (t *tx) filesWhere(where string, args ...any) (all []file, err error) {
+	err = t.each(`SELECT n, name, etag, size, records, assembled FROM batch_files WHERE `+where+` ORDER BY n`, args, func(scan func(...any) error) error {
 		var f file
 		var assembled int64
 		err := scan(&f.n, &f.key, &f.etag, &f.size, &f.records, &assembled)
@@ -253,9 +265,25 @@ func told(err error, where, what string) error {
 	case errors.Is(err, ErrDenied):
 		return flaw("Access is denied: cannot " + what + " " + where + ".")
 	case errors.Is(err, ErrChanged):
-		return flaw("The input " + where + " was changed while the job ran.")
+		return changed(where)
+	case errors.Is(err, ErrRefused):
+		return flaw("The store refuses to " + what + " " + where + "." + reason(err))
 	}
 	return err
+}
+
+// changed is the flaw of a job whose input is not the one it began with.
+func changed(where string) flaw {
+	return flaw("The input " + where + " was changed while the job ran.")
+}
+
+// reason is what the store told the owner.
+func reason(err error) string {
+	var e *outcrop.Error
+	if errors.As(err, &e) {
+		return " " + e.Message
+	}
+	return ""
 }
 
 // mayWrite fails if the output cannot be written.
@@ -283,7 +311,7 @@ func (r *Runner) scan(ctx context.Context, j *job, f *file, first int64) error {
 		line, ok := lines.Next()
 		if !ok {
 			if lines.Err() == nil && line.To != f.size {
-				return errShort
+				return r.short(ctx, j, f)
 			}
 			break
 		}
@@ -305,6 +333,20 @@ func (r *Runner) scan(ctx context.Context, j *job, f *file, first int64) error {
 	chunks := p.Done()
 	f.records = p.First - first
 	return r.held(ctx, j, func(t *tx) error { return t.plan(j, f, chunks, tokens) })
+}
+
+// short says what it means that a store sent less of a file than it had: that
+// the file was changed, or that it is to be read again.
+func (r *Runner) short(ctx context.Context, j *job, f *file) error {
+	in := records.Location{Bucket: j.source().Bucket, Key: f.key}
+	o, err := r.Objects(j.ARN.Account, j.Input.Owner).Stat(ctx, in.Bucket, in.Key)
+	switch {
+	case err != nil:
+		return told(err, in.String(), "read")
+	case o.Size != f.size:
+		return changed(in.String())
+	}
+	return errShort
 }
 
 // plan stores the chunks of a file.

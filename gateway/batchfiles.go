@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/batch"
@@ -31,7 +32,8 @@ func (f batchFiles) ref(bucket, key string) objects.Ref {
 func told(err error) error {
 	class := error(nil)
 	switch {
-	case errors.Is(err, objects.ErrChanged):
+	case errors.Is(err, objects.ErrNoUpload): // someone else has ended it: all of it is to be done again
+	case errors.Is(err, objects.ErrChanged), outOfRange(err):
 		class = batch.ErrChanged
 	case errors.Is(err, objects.ErrExists):
 		class = batch.ErrExists
@@ -39,11 +41,19 @@ func told(err error) error {
 		class = batch.ErrNoObject
 	case errors.Is(err, outcrop.CodeAccessDenied):
 		class = batch.ErrDenied
+	case errors.Is(err, outcrop.CodeValidation):
+		class = batch.ErrRefused
 	}
 	if class == nil {
 		return err
 	}
 	return fmt.Errorf("%w: %w", class, err)
+}
+
+// outOfRange reports whether an object ends before what was to be read of it.
+func outOfRange(err error) bool {
+	var e *outcrop.Error
+	return errors.As(err, &e) && e.Status == http.StatusRequestedRangeNotSatisfiable
 }
 
 // listed is how many objects a page of a list holds, as S3 has it.
