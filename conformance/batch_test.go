@@ -20,6 +20,12 @@ func TestBoto3ManagesBatchJobs(t *testing.T) {
 	suite(t, s.environment(t), t.TempDir(), python, script("batch.py"), s.URL, missionFolder(), "oracle")
 }
 
+func TestABatchJobOnTheTransformerEngine(t *testing.T) {
+	python := need(t, "bin/python")
+	s := start(t, inFront(transformer(t).url))
+	suite(t, s.environment(t), t.TempDir(), python, script("batch_engine.py"), llama)
+}
+
 func TestCommandLineRunsABatchJob(t *testing.T) {
 	need(t, "bin/aws")
 	s := start(t, simulator())
