@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/outcrop/outcrop/outcroptest/foreign"
 )
 
 // outcrop is the command under test, built by TestMain.
@@ -15,7 +17,10 @@ var outcrop string
 // root is the module's folder.
 var root = filepath.Dir(mustGetwd())
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+func TestMain(m *testing.M) {
+	foreign.Main()
+	os.Exit(runTests(m))
+}
 
 func runTests(m *testing.M) int {
 	folder, err := os.MkdirTemp("", "outcrop-conformance-")

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -18,51 +17,23 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/versity/versitygw/auth"
-	"github.com/versity/versitygw/backend/meta"
-	"github.com/versity/versitygw/backend/posix"
-	vgw "github.com/versity/versitygw/s3api"
-	"github.com/versity/versitygw/s3api/middlewares"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/identity"
 	"github.com/outcrop/outcrop/objects"
 	"github.com/outcrop/outcrop/outcroptest"
+	"github.com/outcrop/outcrop/outcroptest/foreign"
 	"github.com/outcrop/outcrop/s3store"
 )
 
 const (
 	mine, other = "111122223333", "444455556666"
 	region      = "us-east-1"
-
-	// serverVariable makes this test binary an S3 server of its own.
-	serverVariable = "OUTCROP_TEST_S3_SERVER"
-	foreignKey     = "foreign-key"
-	foreignSecret  = "foreign-secret"
 )
 
 func TestMain(m *testing.M) {
-	if address := os.Getenv(serverVariable); address != "" {
-		fmt.Fprintln(os.Stderr, serve(address, os.Args[1]))
-		os.Exit(1)
-	}
+	foreign.Main()
 	os.Exit(m.Run())
-}
-
-// serve is another S3 server than the built-in one: its own process, its own
-// keys, over TCP.
-func serve(address, folder string) error {
-	backend, err := posix.New(folder, meta.XattrMeta{}, posix.PosixOpts{CopyObjectThreshold: 5 << 30})
-	if err != nil {
-		return err
-	}
-	root := middlewares.RootUserConfig{Access: foreignKey, Secret: foreignSecret}
-	server, err := vgw.New(backend, root, region, auth.NewIAMServiceSingle(auth.Account{Access: foreignKey, Secret: foreignSecret, Role: auth.RoleAdmin}),
-		nil, nil, nil, nil, vgw.WithQuiet(), vgw.WithKeepAlive(), vgw.WithConcurrencyLimiter(1000, 1000), vgw.WithOnListen(func() { fmt.Println("listening") }))
-	if err != nil {
-		return err
-	}
-	return server.ServeMultiPort([]string{address})
 }
 
 func makeBucket(t *testing.T, client *http.Client, endpoint, id, secret, bucket string) {
@@ -91,43 +62,17 @@ func TestTheBuiltInStore(t *testing.T) {
 }
 
 func TestAnotherServerOverTheNetwork(t *testing.T) {
-	address := foreign(t)
+	address := foreign.Start(t)
 	count := 0
 	outcroptest.RunObjects(t, func(t *testing.T) outcroptest.ObjectsFixture {
 		count++
 		bucket := fmt.Sprintf("papers-%d", count)
-		makeBucket(t, http.DefaultClient, "http://"+address, foreignKey, foreignSecret, bucket)
+		makeBucket(t, http.DefaultClient, "http://"+address, foreign.KeyID, foreign.Secret, bucket)
 		all := objects.New(objects.Options{Places: []objects.Place{{Buckets: "*", Endpoint: "http://" + address, Region: region, PathStyle: true,
-			KeyID: foreignKey, Secret: identity.NewSecret(foreignSecret)}}})
+			KeyID: foreign.KeyID, Secret: identity.NewSecret(foreign.Secret)}}})
 		t.Cleanup(all.Close)
 		return outcroptest.ObjectsFixture{Store: all.For(mine), Bucket: bucket}
 	})
-}
-
-// foreign starts this binary as an S3 server and returns its address.
-func foreign(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	c := exec.Command(os.Args[0], t.TempDir())
-	c.Env = append(os.Environ(), serverVariable+"="+address)
-	c.Stderr = os.Stderr
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	if said, err := io.ReadAll(io.LimitReader(out, int64(len("listening")))); err != nil || string(said) != "listening" {
-		t.Fatalf("it says %q, %v", said, err)
-	}
-	return address
 }
 
 func TestTheStoreInMemory(t *testing.T) {
