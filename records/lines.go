@@ -97,10 +97,19 @@ func (l *Lines) read() []byte {
 		if err == nil && len(l.buf) == 0 {
 			return piece
 		}
-		l.buf = append(l.buf, piece...)
+		l.keep(piece)
 		if err != bufio.ErrBufferFull {
 			l.err = err
 			return l.buf
 		}
 	}
+}
+
+// keep appends to the line in a few large steps: append's own, of a quarter
+// each, would leave several times the longest line behind.
+func (l *Lines) keep(piece []byte) {
+	if size := len(l.buf) + len(piece); size > cap(l.buf) {
+		l.buf = append(make([]byte, 0, min(32*size, l.max)), l.buf...)
+	}
+	l.buf = append(l.buf, piece...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -254,3 +255,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestALongLineTakesItsLengthAndLittleMore however it is read.
+func TestALongLineTakesItsLengthAndLittleMore(t *testing.T) {
+	const longest = 32 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l := records.NewLines(io.LimitReader(zeros{}, 100<<20), 0, longest)
+	if _, ok := l.Next(); ok || !errors.Is(l.Err(), records.ErrLongLine) {
+		t.Fatalf("%v", l.Err())
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > longest+longest/4 {
+		t.Errorf("%d MB were allocated for a line of %d", took>>20, longest>>20)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
