@@ -458,8 +458,25 @@ func TestAJobDoesNotReadTheAnswersOfAnother(t *testing.T) {
 	w.submit(first)
 	w.until("twelve are answered", func() bool { return w.state(first).Counts.Succeeded == 12 })
 	w.submit(second)
-	w.until("the second one is validated", func() bool { return w.state(second).Status != outcrop.JobValidating && w.state(second).Status != outcrop.JobSubmitted })
+	w.until("the second one is validated", func() bool {
+		return w.state(second).Status != outcrop.JobValidating && w.state(second).Status != outcrop.JobSubmitted
+	})
 	close(goOn)
 	w.ended(first)
 	w.exact(w.ended(second), 20)
+}
+
+// TestWorkIsTakenUpAtOnce and not when River looks for it the next time, which
+// it does twice a second: a job of a thousand small files has a thousand chunks.
+func TestWorkIsTakenUpAtOnce(t *testing.T) {
+	w := newWorld(t, echo)
+	w.options.Poll = time.Minute
+	w.start()
+	for i := range 60 {
+		w.input(fmt.Sprintf("data/%02d.jsonl", i), lines(1))
+	}
+	j := w.ended(w.submit(w.newJob("s3://in/data/")))
+	if j.Status != outcrop.JobCompleted || j.Counts.Succeeded != 60 {
+		t.Errorf("%s %+v %q", j.Status, j.Counts, j.Message)
+	}
 }

@@ -158,8 +158,11 @@ func newBackend[T any](ctx context.Context, r *Runner, driver riverdriver.Driver
 	b.wake = r.wake
 	b.client, err = river.NewClient(driver, &river.Config{
 		ID: r.Server, Workers: r.workers(), Logger: quiet(r.Log),
-		Queues:     map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers, FetchPollInterval: r.Poll, FetchCooldown: min(20*time.Millisecond, r.Poll)}},
-		JobTimeout: r.Timeout, RescueStuckJobsAfter: r.Rescue, MaxAttempts: maxAttempts, RetryPolicy: patience{},
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: maxWorkers, FetchPollInterval: r.Poll}},
+		// Of what is queued within this time after something else River does
+		// not hear, and finds it when it looks for itself.
+		FetchCooldown: river.FetchCooldownMin,
+		JobTimeout:    r.Timeout, RescueStuckJobsAfter: r.Rescue, MaxAttempts: maxAttempts, RetryPolicy: patience{},
 	})
 	return b, err
 }
