@@ -480,3 +480,36 @@ func TestWorkIsTakenUpAtOnce(t *testing.T) {
 		t.Errorf("%s %+v %q", j.Status, j.Counts, j.Message)
 	}
 }
+
+// TestAnAnswerThatComesAfterTheFailureOfItsJob does not count, and its chunk
+// is not held for ever: it would keep the job from being tidied up, and be one
+// less that others can have.
+func TestAnAnswerThatComesAfterTheFailureOfItsJob(t *testing.T) {
+	answered, ended := make(chan struct{}), make(chan struct{})
+	var asked, reads atomic.Int64
+	w := newWorld(t, func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		if asked.Add(1) > 3 {
+			<-ended
+		}
+		return echo(ctx, row)
+	})
+	w.options.Chunks = 2
+	w.folder.Fault = func(method, _, key string) error {
+		if method == "Read" && key == "data/b.jsonl" && reads.Add(1) == 2 {
+			<-answered
+			return batch.ErrDenied
+		}
+		return nil
+	}
+	w.start()
+	w.input("data/a.jsonl", lines(10))
+	w.input("data/b.jsonl", lines(10))
+	j := w.submit(w.newJob("s3://in/data/"))
+	w.until("three are answered", func() bool { return w.state(j).Counts.Succeeded == 3 })
+	close(answered)
+	if j = w.ended(j); j.Status != outcrop.JobFailed {
+		t.Fatalf("%s %q", j.Status, j.Message)
+	}
+	close(ended)
+	w.tidied(j)
+}

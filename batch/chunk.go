@@ -46,9 +46,9 @@ func (w *chunkWorker) Work(ctx context.Context, q *river.Job[chunkArgs]) error {
 	err = c.run(ctx)
 	var f flaw
 	switch {
-	case errors.Is(err, errLost):
+	case errors.Is(err, errLost): // to another attempt, or to the end of the job
 		r.Metrics.lost()
-		return nil
+		err = nil
 	case errors.As(err, &f):
 		if err := r.fail(context.WithoutCancel(ctx), id.Job, string(f)); err != nil {
 			return err

@@ -13,8 +13,8 @@ import (
 	"github.com/outcrop/outcrop/records"
 )
 
-// errLost says that someone else does the work by now: nothing that this one
-// has done counts.
+// errLost says that someone else does the work by now, or ends the job: nothing
+// that this one has done counts.
 var errLost = errors.New("the work was taken over")
 
 // errShort says that a store sent less of a file than it has.
@@ -164,6 +164,9 @@ func (r *Runner) validate(ctx context.Context, j *job) error {
 
 // schedule ends the validation of a job with so many records.
 func (r *Runner) schedule(t *tx, j *job, total int64) error {
+	if j.winding(t.now) {
+		return errLost
+	}
 	if err := r.roomFor(t, j); err != nil {
 		return err
 	}
@@ -201,6 +204,9 @@ func (r *Runner) roomFor(t *tx, j *job) error {
 // list returns the job's files, which are settled with the first call.
 func (r *Runner) list(ctx context.Context, j *job) (files []file, err error) {
 	if err := r.held(ctx, j, func(t *tx) error {
+		if j.winding(t.now) {
+			return errLost
+		}
 		if err := r.next(t, j, lifecycle.JobValidate, ""); err != nil {
 			return err
 		}
