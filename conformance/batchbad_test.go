@@ -1,0 +1,28 @@
+package conformance_test
+
+import "testing"
+
+func TestBadInputOfBatchJobs(t *testing.T) {
+	python := need(t, "bin/python")
+	s := start(t, simulator()+"batch: {maximum_records: 100}\n")
+	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "input")
+}
+
+// TestALineOf100MBNeedsLittleMemory to be found, wherever it is held.
+func TestALineOf100MBNeedsLittleMemory(t *testing.T) {
+	python := need(t, "bin/python")
+	s := start(t, simulator())
+	before := s.peakMB(t)
+	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "line")
+	grown := s.peakMB(t) - before
+	t.Logf("%d MB", grown)
+	if !raceEnabled && grown > 60 {
+		t.Errorf("the server grows by %d MB over a line of 100 MB", grown)
+	}
+}
+
+func TestWhatIsDoneToBatchJobsThatRun(t *testing.T) {
+	python := need(t, "bin/python")
+	s := start(t, simulator())
+	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "deeds")
+}
