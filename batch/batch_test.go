@@ -118,7 +118,7 @@ func TestInputsAndOutputsThatCannotBeReached(t *testing.T) {
 		{"s3://secret/a.jsonl", "s3://out/", "Access is denied: cannot read s3://secret/a.jsonl."},
 		{"s3://secret/", "s3://out/", "Access is denied: cannot list s3://secret/."},
 		{"s3://in/data/a.jsonl", "s3://out/readonly/", "Access is denied: cannot write to s3://out/readonly/."},
-		{"s3://in/data/a.jsonl", "s3://nobucket/", "There is nothing at s3://nobucket/."},
+		{"s3://in/data/a.jsonl", "s3://nobucket/", "There is no bucket for s3://nobucket/."},
 	} {
 		j := w.newJob(c.in)
 		j.Output.URI = c.out

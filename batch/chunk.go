@@ -258,7 +258,7 @@ func (c *chunk) save(ctx context.Context, b *batchOf) error {
 	key, objects := c.partKey(folder), c.runner.Objects(c.job.ARN.Account, c.job.Output.Owner)
 	err := objects.Put(ctx, bucket, key, b.text, true)
 	if err != nil && !errors.Is(err, ErrExists) { // one that is there is this attempt's own
-		return told(err, c.job.Output.URI, "write to")
+		return told(err, c.job.Output.URI, writing)
 	}
 	next := c.finished.with(b.places)
 	err = c.runner.db.change(ctx, func(t *tx) error { return c.runner.commit(t, c, b, next, key) })

@@ -93,7 +93,7 @@ func (r *Runner) assemble(ctx context.Context, j *job, f *file) error {
 		bucket, folder := j.folder()
 		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
 		if err := w.write(parts); err != nil {
-			return told(err, j.Output.URI, "write to")
+			return told(err, j.Output.URI, writing)
 		}
 	}
 	return r.held(ctx, j, func(t *tx) error {
@@ -209,7 +209,7 @@ const ManifestName = "manifest.json.out"
 func (r *Runner) writeManifest(ctx context.Context, j *job) error {
 	bucket, folder := j.folder()
 	err := r.Objects(j.ARN.Account, j.Output.Owner).Put(ctx, bucket, folder+ManifestName, records.AppendManifest(nil, j.Counts, j.Usage), false)
-	return told(err, j.Output.URI, "write to")
+	return told(err, j.Output.URI, writing)
 }
 
 // tidy removes what was written on the way to the output of a job that has

@@ -262,10 +262,15 @@ func (r *Runner) find(ctx context.Context, j *job) ([]file, error) {
 	return files, nil
 }
 
+// writing is what told may be told that was tried.
+const writing = "write to"
+
 // told makes the failures of the store that the owner can mend a flaw of his
 // job; others are left to pass.
 func told(err error, where, what string) error {
 	switch {
+	case errors.Is(err, ErrNoObject) && what == writing:
+		return flaw("There is no bucket for " + where + ".")
 	case errors.Is(err, ErrNoObject):
 		return flaw("There is nothing at " + where + ".")
 	case errors.Is(err, ErrDenied):
@@ -297,9 +302,9 @@ func (r *Runner) mayWrite(ctx context.Context, j *job) error {
 	bucket, folder := j.folder()
 	objects, probe := r.Objects(j.ARN.Account, j.Output.Owner), folder+partsFolder+"probe"
 	if err := objects.Put(ctx, bucket, probe, nil, false); err != nil {
-		return told(err, j.Output.URI, "write to")
+		return told(err, j.Output.URI, writing)
 	}
-	return told(objects.Delete(ctx, bucket, probe), j.Output.URI, "write to")
+	return told(objects.Delete(ctx, bucket, probe), j.Output.URI, writing)
 }
 
 // scan reads a file whole and cuts it into chunks; first is the number of its

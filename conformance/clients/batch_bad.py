@@ -160,6 +160,8 @@ def check_records_that_fail_alone():
 def check_outputs_that_cannot_be():
     bucket.put("own/a.jsonl", line("a"))
     bucket.put("file", b"no folder")
+    job = bucket.ended(create("own/", outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://no-such-bucket/out/"}}))
+    equal((job["status"], job["message"]), ("Failed", "There is no bucket for s3://no-such-bucket/out/."), "no bucket")
     for folder in ("file/", "k" * 400 + "/", "a/../b/"):
         uri = f"s3://bad-batch/{folder}"
         job = bucket.ended(create("own/", outputDataConfig={"s3OutputDataConfig": {"s3Uri": uri}}))
