@@ -26,3 +26,11 @@ func TestWhatIsDoneToBatchJobsThatRun(t *testing.T) {
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "deeds")
 }
+
+func TestBatchJobsOfTwoAccounts(t *testing.T) {
+	python := need(t, "bin/python")
+	s, mine := startWithKey(t)
+	other := s.addKey(t, "--account", "444455556666")
+	s.awaitKey(t, other)
+	suite(t, s.environment(t, "AWS_ACCESS_KEY_ID="+mine.ID, "AWS_SECRET_ACCESS_KEY="+mine.Secret), t.TempDir(), python, script("batch_accounts.py"), other.ID, other.Secret)
+}

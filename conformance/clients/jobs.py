@@ -13,16 +13,16 @@ PATIENCE = 90
 control = boto3.client("bedrock", config=botocore.config.Config(retries={"max_attempts": 0}))
 
 
-def get(arn):
-    return control.get_model_invocation_job(jobIdentifier=arn)
+def get(arn, bedrock=control):
+    return bedrock.get_model_invocation_job(jobIdentifier=arn)
 
 
 class Bucket:
     """Input and output of jobs in one bucket, which is made; or, with
     results, the output in another one."""
 
-    def __init__(self, name, s3=None, results=None):
-        self.name, self.s3, self.results = name, s3 or boto3.client("s3"), results or self
+    def __init__(self, name, s3=None, results=None, bedrock=control):
+        self.name, self.s3, self.results, self.bedrock = name, s3 or boto3.client("s3"), results or self, bedrock
         self.s3.create_bucket(Bucket=name)
 
     def put(self, key, records):
@@ -33,14 +33,14 @@ class Bucket:
         return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read().decode()
 
     def create(self, name, source, **more):
-        return control.create_model_invocation_job(**{
+        return self.bedrock.create_model_invocation_job(**{
             "jobName": name, "roleArn": ROLE, "modelId": HAIKU,
             "inputDataConfig": {"s3InputDataConfig": {"s3Uri": f"s3://{self.name}/{source}"}},
             "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": f"s3://{self.results.name}/out/"}}, **more})["jobArn"]
 
     def ended(self, arn):
         end = time.monotonic() + PATIENCE
-        while (job := get(arn))["status"] not in ENDED:
+        while (job := get(arn, self.bedrock))["status"] not in ENDED:
             if time.monotonic() > end:
                 raise AssertionError(f"the job does not end: {job['status']}, {job['processedRecordCount']} records")
             time.sleep(0.05)
