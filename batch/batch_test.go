@@ -466,17 +466,23 @@ func TestAJobDoesNotReadTheAnswersOfAnother(t *testing.T) {
 	w.exact(w.ended(second), 20)
 }
 
-// TestWorkIsTakenUpAtOnce and not when River looks for it the next time, which
-// it does twice a second: a job of a thousand small files has a thousand chunks.
+// TestWorkIsTakenUpAtOnce and not when River looks for it the next time: a job
+// of a thousand small files has a thousand chunks. With four at each look the
+// sixty of this one would take fifteen looks; a few may be needed.
 func TestWorkIsTakenUpAtOnce(t *testing.T) {
 	w := newWorld(t, echo)
-	w.options.Poll = time.Minute
+	w.options.Poll = 5 * time.Second
 	w.start()
 	for i := range 60 {
 		w.input(fmt.Sprintf("data/%02d.jsonl", i), lines(1))
 	}
-	j := w.ended(w.submit(w.newJob("s3://in/data/")))
-	if j.Status != outcrop.JobCompleted || j.Counts.Succeeded != 60 {
+	j := w.submit(w.newJob("s3://in/data/"))
+	for end := time.Now().Add(9 * w.options.Poll); !w.state(j).Status.Ended(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still %+v", w.state(j).Counts)
+		}
+	}
+	if j = w.state(j); j.Status != outcrop.JobCompleted || j.Counts.Succeeded != 60 {
 		t.Errorf("%s %+v %q", j.Status, j.Counts, j.Message)
 	}
 }
