@@ -42,6 +42,9 @@ var (
 	ErrRefused = errors.New("the store refuses the request")
 )
 
+// An Upload is an upload in parts that was begun and not ended.
+type Upload struct{ Key, ID string }
+
 // Objects is a store of objects as one account sees it. It is safe for
 // concurrent use.
 type Objects interface {
@@ -62,8 +65,8 @@ type Objects interface {
 	Part(ctx context.Context, bucket, key, upload string, n int, body []byte) (etag string, err error)
 	Complete(ctx context.Context, bucket, key, upload string, etags []string) error
 	Abort(ctx context.Context, bucket, key, upload string) error
-	// Uploads returns the uploads of the key that were begun and not ended.
-	Uploads(ctx context.Context, bucket, key string) (uploads []string, err error)
+	// Uploads returns the uploads of keys that begin with prefix.
+	Uploads(ctx context.Context, bucket, prefix string) ([]Upload, error)
 	// Delete removes an object; one that is not there is no error.
 	Delete(ctx context.Context, bucket, key string) error
 }
@@ -109,6 +112,12 @@ type Options struct {
 
 	PartBytes int           // after which answers are written down; 8 MiB
 	PartTime  time.Duration // likewise; 10 s
+	// PartRecords is likewise. By default it is so many that the chunks of a
+	// model together never have more records at stake than one chunk has.
+	PartRecords int
+	// Late is how long after the end of a job it is looked for what a server
+	// has left in its folder that was taken for dead, and was not; 1 day.
+	Late time.Duration
 	// Turn is how long work goes on before it is written down and queued
 	// again, and Timeout when it is cut off. Other servers take over the work
 	// of one that died after Rescue, which is more than twice as long.
@@ -138,6 +147,8 @@ func (o Options) withDefaults() Options {
 	o.Concurrency = cmp.Or(o.Concurrency, 64)
 	o.PartBytes = cmp.Or(o.PartBytes, 8<<20)
 	o.PartTime = cmp.Or(o.PartTime, 10*time.Second)
+	o.PartRecords = cmp.Or(o.PartRecords, max(int(o.ChunkRecords)/o.Chunks-o.Concurrency, o.Concurrency))
+	o.Late = cmp.Or(o.Late, 24*time.Hour)
 	o.Turn = cmp.Or(o.Turn, 5*time.Minute)
 	o.Timeout = cmp.Or(o.Timeout, 2*o.Turn)
 	o.Rescue = max(o.Rescue, 2*o.Timeout+o.Timeout/2)

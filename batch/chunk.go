@@ -248,22 +248,24 @@ type batchOf struct {
 	gathered time.Time // the first of them
 }
 
-// save writes answers down: first the text, then, in one transaction, that it
-// counts.
-func (c *chunk) save(ctx context.Context, b *batchOf) error {
-	if len(b.places) == 0 {
+// write writes the text of answers, which does not count yet. It may be done
+// again.
+func (c *chunk) write(ctx context.Context, b *batchOf) error {
+	bucket, folder := c.job.folder()
+	err := c.runner.Objects(c.job.ARN.Account, c.job.Output.Owner).Put(ctx, bucket, c.partKey(folder), b.text, true)
+	if errors.Is(err, ErrExists) { // one that is there is this attempt's own
 		return nil
 	}
+	return told(err, c.job.Output.URI, writing)
+}
+
+// save has the text that was written count, in one transaction.
+func (c *chunk) save(ctx context.Context, b *batchOf) error {
 	bucket, folder := c.job.folder()
-	key, objects := c.partKey(folder), c.runner.Objects(c.job.ARN.Account, c.job.Output.Owner)
-	err := objects.Put(ctx, bucket, key, b.text, true)
-	if err != nil && !errors.Is(err, ErrExists) { // one that is there is this attempt's own
-		return told(err, c.job.Output.URI, writing)
-	}
-	next := c.finished.with(b.places)
-	err = c.runner.db.change(ctx, func(t *tx) error { return c.runner.commit(t, c, b, next, key) })
+	key, next := c.partKey(folder), c.finished.with(b.places)
+	err := c.runner.db.change(ctx, func(t *tx) error { return c.runner.commit(t, c, b, next, key) })
 	if errors.Is(err, errLost) {
-		_ = objects.Delete(ctx, bucket, key) // what stays is removed with the job's other parts
+		_ = c.runner.Objects(c.job.ARN.Account, c.job.Output.Owner).Delete(ctx, bucket, key) // what stays is removed with the job's other parts
 	}
 	if err != nil {
 		return err

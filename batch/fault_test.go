@@ -55,6 +55,148 @@ func TestEveryCallOfTheStoreMayFailOnce(t *testing.T) {
 	}
 }
 
+// TestAStoreThatTakesNoAnswersIsWaitedFor, and no record is run again for it.
+func TestAStoreThatTakesNoAnswersIsWaitedFor(t *testing.T) {
+	var refused, asked atomic.Int64
+	w := newWorld(t, func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		asked.Add(1)
+		return echo(ctx, row)
+	})
+	w.folder.Fault = func(method, _, key string) error {
+		if method == "Put" && strings.Contains(key, ".parts/0") && refused.Add(1) <= 12 {
+			return errors.New("the store is out of order")
+		}
+		return nil
+	}
+	w.start().input("data/a.jsonl", lines(30))
+	j := w.ended(w.submit(w.newJob("s3://in/data/a.jsonl")))
+	w.exact(j, 30)
+	if asked.Load() != 30 {
+		t.Errorf("%d records were run, want 30", asked.Load())
+	}
+}
+
+// TestAnswersThatCannotBeSavedEndTheirChunk before its other records are run.
+func TestAnswersThatCannotBeSavedEndTheirChunk(t *testing.T) {
+	var asked atomic.Int64
+	w := newWorld(t, func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		if asked.Add(1) > 20 {
+			<-ctx.Done()
+			return nil, outcrop.Receipt{}, ctx.Err()
+		}
+		return echo(ctx, row)
+	})
+	w.options.ChunkRecords, w.options.PartRecords, w.options.PartTime = 2000, 5, time.Hour
+	w.folder.Fault = func(method, _, key string) error {
+		if method == "Put" && strings.Contains(key, ".parts/0") {
+			return batch.ErrDenied
+		}
+		return nil
+	}
+	w.start().input("data/a.jsonl", lines(1000))
+	if j := w.ended(w.submit(w.newJob("s3://in/data/a.jsonl"))); j.Status != outcrop.JobFailed || j.Message != "Access is denied: cannot write to s3://out/results/." {
+		t.Errorf("%s %q", j.Status, j.Message)
+	}
+}
+
+// TestOneChunkOfRecordsIsAtStakeAtMost, over all chunks that a model's jobs run.
+func TestOneChunkOfRecordsIsAtStakeAtMost(t *testing.T) {
+	var asked, most, saved atomic.Int64
+	w := newWorld(t, func(ctx context.Context, row *batch.Row) ([]byte, outcrop.Receipt, error) {
+		if open := asked.Add(1) - saved.Load(); open > most.Load() {
+			most.Store(open)
+		}
+		return echo(ctx, row)
+	})
+	w.options.ChunkRecords, w.options.PartTime, w.options.MaxLine = 200, time.Hour, 1<<20
+	w.folder.Late = func(method, bucket, key string) error {
+		if method == "Put" && strings.Contains(key, ".parts/0") {
+			saved.Add(int64(strings.Count(w.read(bucket, key), "\n")))
+		}
+		return nil
+	}
+	w.start().input("data/a.jsonl", lines(2000))
+	w.exact(w.ended(w.submit(w.newJob("s3://in/data/a.jsonl"))), 2000)
+	if most.Load() > 200 {
+		t.Errorf("%d records were run and not written", most.Load())
+	}
+}
+
+// TestAPartThatIsRemovedFailsTheJob, since nothing brings it back.
+func TestAPartThatIsRemovedFailsTheJob(t *testing.T) {
+	w := newWorld(t, echo)
+	w.folder.Fault = func(method, bucket, key string) error {
+		if method == "Read" && strings.Contains(key, ".parts/0") {
+			return batch.ErrNoObject
+		}
+		return nil
+	}
+	w.start()
+	j := w.run(lines(3))
+	if j.Status != outcrop.JobFailed || !strings.HasPrefix(j.Message, "A part of the output was removed while the job ran: s3://out/results/"+j.ARN.ID+"/.parts/") {
+		t.Errorf("%s %q", j.Status, j.Message)
+	}
+	w.tidied(j)
+}
+
+// TestUploadsOfAJobAreEndedWithIt, however it ends, and those of others are not.
+func TestUploadsOfAJobAreEndedWithIt(t *testing.T) {
+	invoke, _, _ := blocking(12)
+	w := newWorld(t, invoke).start()
+	w.input("data/a.jsonl", lines(100))
+	j := w.submit(w.newJob("s3://in/data/a.jsonl"))
+	w.until("twelve are answered", func() bool { return w.state(j).Counts.Succeeded == 12 })
+	folder := "results/" + j.ARN.ID + "/"
+	for _, key := range []string{folder + "a.jsonl.out", folder + "b.jsonl.out", "results/mine", "results/" + j.ARN.ID + "0/a.jsonl.out"} {
+		if _, err := w.folder.Begin(t.Context(), "out", key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.runner.Stop(t.Context(), j.ARN.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(j)
+	w.until("its uploads are ended", func() bool { return len(w.uploads("results/")) == 2 })
+	if got := w.uploads("results/"); got[0].Key != "results/"+j.ARN.ID+"0/a.jsonl.out" || got[1].Key != "results/mine" {
+		t.Errorf("there are %v", got)
+	}
+}
+
+// TestWhatComesLateIsRemovedLater: the part of a server that did not know yet
+// that its job had ended, and wrote it when the others had been removed.
+func TestWhatComesLateIsRemovedLater(t *testing.T) {
+	w := newWorld(t, echo)
+	w.options.Late = time.Millisecond
+	var late atomic.Int64
+	w.folder.Fault = func(method, bucket, key string) error {
+		if method == "Uploads" && strings.HasSuffix(key, "/") && late.Add(1) == 1 {
+			return w.folder.Put(t.Context(), bucket, key+".parts/00000-00000000-000000-9.jsonl", []byte("late"), true)
+		}
+		return nil
+	}
+	w.start()
+	j := w.run(lines(3))
+	w.until("the part has come", func() bool { return late.Load() > 0 })
+	w.tidied(j)
+	w.exact(w.state(j), 3)
+	if late.Load() < 2 {
+		t.Error("it was removed the first time")
+	}
+}
+
+// TestUploadsThatMayNotBeListed are no reason to fail.
+func TestUploadsThatMayNotBeListed(t *testing.T) {
+	w := newWorld(t, echo)
+	w.folder.Fault = func(method, _, _ string) error {
+		if method == "Uploads" {
+			return batch.ErrDenied
+		}
+		return nil
+	}
+	w.start()
+	w.exact(w.run(lines(3)), 3)
+}
+
 // TestTwoServersAndTurnsThatRunTwice share one database. Whatever is queued
 // twice, by whomever, each record is written and paid for once.
 func TestTwoServersAndTurnsThatRunTwice(t *testing.T) {

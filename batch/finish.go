@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/riverqueue/river"
+
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/lifecycle"
 	"github.com/outcrop/outcrop/records"
@@ -92,7 +94,15 @@ func (r *Runner) assemble(ctx context.Context, j *job, f *file) error {
 	if len(parts) > 0 {
 		bucket, folder := j.folder()
 		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
-		if err := w.write(parts); err != nil {
+		err := w.write(parts)
+		var gone missing
+		if errors.As(err, &gone) { // if not because someone else has ended the job
+			where := records.Location{Bucket: bucket, Key: string(gone)}
+			return r.held(ctx, j, func(*tx) error {
+				return flaw("The answers at " + where.String() + " were removed while the job ran.")
+			})
+		}
+		if err != nil {
 			return told(err, j.Output.URI, writing)
 		}
 	}
@@ -152,21 +162,34 @@ func (w *output) write(parts []Object) (err error) {
 }
 
 // abandon ends the uploads that an earlier try has left.
-func (w *output) abandon() error {
-	uploads, err := w.objects.Uploads(w.ctx, w.bucket, w.key)
+func (w *output) abandon() error { return abandon(w.ctx, w.objects, w.bucket, w.key) }
+
+// abandon ends the uploads of keys that begin with prefix. Where they cannot be
+// listed or ended, they stay.
+func abandon(ctx context.Context, objects Objects, bucket, prefix string) error {
+	uploads, err := objects.Uploads(ctx, bucket, prefix)
 	for _, u := range uploads {
 		if err == nil {
-			err = w.objects.Abort(w.ctx, w.bucket, w.key, u)
+			err = objects.Abort(ctx, bucket, u.Key, u.ID)
 		}
+	}
+	if errors.Is(err, ErrDenied) || errors.Is(err, ErrRefused) || errors.Is(err, ErrNoObject) {
+		return nil
 	}
 	return err
 }
 
+// missing is the key of a part that is not there.
+type missing string
+
+// Error implements error.
+func (m missing) Error() string { return "a part of the output is missing: " + string(m) }
+
 // add appends a part.
 func (w *output) add(p Object) error {
 	body, err := w.objects.Read(w.ctx, w.bucket, p.Key, "", 0, p.Size)
-	if errors.Is(err, ErrNoObject) { // of a job that someone else has ended meanwhile, the flaw does not count
-		return flaw("The answers at " + records.Location{Bucket: w.bucket, Key: p.Key}.String() + " were removed while the job ran.")
+	if errors.Is(err, ErrNoObject) {
+		return missing(p.Key)
 	}
 	if err != nil {
 		return err
@@ -213,7 +236,8 @@ func (r *Runner) writeManifest(ctx context.Context, j *job) error {
 }
 
 // tidy removes what was written on the way to the output of a job that has
-// ended, and what tells where it was.
+// ended, and what tells where it was. Once more it does so later, for servers
+// that go on for a while with work that another one has ended.
 func (r *Runner) tidy(ctx context.Context, j *job) error {
 	bucket, folder := j.folder()
 	objects := r.Objects(j.ARN.Account, j.Output.Owner)
@@ -234,13 +258,19 @@ func (r *Runner) tidy(ctx context.Context, j *job) error {
 			break // what is removed is not listed again
 		}
 	}
+	if err := abandon(ctx, objects, bucket, folder); err != nil {
+		return err
+	}
 	return r.held(ctx, j, func(t *tx) error {
 		for _, statement := range []string{`DELETE FROM batch_parts WHERE job = $1`, `DELETE FROM batch_chunks WHERE job = $1`, `DELETE FROM batch_files WHERE job = $1`} {
 			if _, err := t.exec(statement, j.id()); err != nil {
 				return err
 			}
 		}
-		_, err := t.exec(`UPDATE batch_jobs SET winding = 2 WHERE id = $1`, j.id())
-		return err
+		n, err := t.exec(`UPDATE batch_jobs SET winding = 2 WHERE id = $1 AND winding <> 2`, j.id())
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.insert(advanceArgs{Job: j.id()}, &river.InsertOpts{ScheduledAt: t.now.Add(r.Late), Priority: 4})
 	})
 }

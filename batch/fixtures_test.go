@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -187,6 +188,17 @@ func (w *world) keys(bucket, prefix string) (all []string) {
 			return all
 		}
 	}
+}
+
+// uploads returns those that were begun and not ended.
+func (w *world) uploads(prefix string) []batch.Upload {
+	w.t.Helper()
+	all, err := (&outcroptest.Folder{Dir: w.folder.Dir}).Uploads(context.Background(), "out", prefix)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.SortFunc(all, func(a, b batch.Upload) int { return strings.Compare(a.Key, b.Key) })
+	return all
 }
 
 // read returns an object.

@@ -32,7 +32,7 @@ func (c *chunk) run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { c.watch(admit, cancel) })
 	defer func() { cancel(); watch.Wait() }()
-	return c.gather(ctx, c.start(ctx, admit, all, places))
+	return c.gather(ctx, cancel, c.start(ctx, admit, all, places))
 }
 
 // watch breaks off the work on a job that winds up.
@@ -102,8 +102,9 @@ func (c *chunk) start(ctx, admit context.Context, all []records.Record, places [
 	return results
 }
 
-// gather collects results and saves them in pieces. It takes every result.
-func (c *chunk) gather(ctx context.Context, results <-chan result) (err error) {
+// gather collects results and saves them in pieces. It takes every result; when
+// they cannot be saved, it has no more of them made.
+func (c *chunk) gather(ctx context.Context, cancel func(), results <-chan result) (err error) {
 	var b batchOf
 	tick := time.NewTicker(min(c.runner.PartTime, time.Second))
 	defer tick.Stop()
@@ -115,20 +116,56 @@ func (c *chunk) gather(ctx context.Context, results <-chan result) (err error) {
 			}
 		case <-tick.C:
 		}
-		due := len(b.text) >= c.runner.PartBytes || len(b.places) > 0 && time.Since(b.gathered) >= c.runner.PartTime
-		if err == nil && (due || !open) {
-			err = c.saveAnyway(ctx, &b)
+		if err != nil || open && !c.due(&b) {
+			continue
+		}
+		if err = c.saveAnyway(ctx, &b); err != nil {
+			cancel()
 		}
 	}
 	return err
 }
 
+// due reports whether it is time to save.
+func (c *chunk) due(b *batchOf) bool {
+	r := c.runner
+	return len(b.text) >= r.PartBytes || len(b.places) >= r.PartRecords || len(b.places) > 0 && time.Since(b.gathered) >= r.PartTime
+}
+
 // saveAnyway saves also when ctx has ended: the records are answered, and paid
-// for.
+// for. As long as ctx lasts, it waits for a store that is out of order.
 func (c *chunk) saveAnyway(ctx context.Context, b *batchOf) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	if len(b.places) == 0 {
+		return nil
+	}
+	longer, cancel := outlive(ctx, stopTime)
 	defer cancel()
-	return c.save(ctx, b)
+	for wait := leastPause; ; wait = min(2*wait, mostPause) {
+		err := c.write(longer, b)
+		var f flaw
+		switch {
+		case err == nil:
+			return c.save(longer, b)
+		case errors.As(err, &f):
+			return err
+		}
+		_ = c.runner.noted(err, c.id.Job)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// outlive returns a context that ends so long after ctx.
+func outlive(ctx context.Context, by time.Duration) (longer context.Context, cancel func()) {
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		late := time.AfterFunc(by, end)
+		context.AfterFunc(longer, func() { late.Stop() })
+	})
+	return longer, func() { stop(); end() }
 }
 
 func (b *batchOf) add(res *result) {

@@ -32,7 +32,7 @@ func (f batchFiles) ref(bucket, key string) objects.Ref {
 func told(err error) error {
 	class := error(nil)
 	switch {
-	case errors.Is(err, objects.ErrNoUpload): // someone else has ended it: all of it is to be done again
+	case errors.Is(err, objects.ErrNoUpload): // it was ended, maybe by a try of which nobody heard: the next one begins another
 	case errors.Is(err, objects.ErrChanged), outOfRange(err):
 		class = batch.ErrChanged
 	case errors.Is(err, objects.ErrExists):
@@ -115,14 +115,13 @@ func (f batchFiles) Abort(ctx context.Context, bucket, key, upload string) error
 }
 
 // Uploads implements batch.Objects.
-func (f batchFiles) Uploads(ctx context.Context, bucket, key string) (ids []string, err error) {
-	all, err := f.client.Uploads(ctx, f.ref(bucket, key))
-	for _, u := range all {
-		if u.Ref.Key == key {
-			ids = append(ids, u.ID)
-		}
+func (f batchFiles) Uploads(ctx context.Context, bucket, prefix string) ([]batch.Upload, error) {
+	all, err := f.client.Uploads(ctx, f.ref(bucket, prefix))
+	uploads := make([]batch.Upload, len(all))
+	for i, u := range all {
+		uploads[i] = batch.Upload{Key: u.Ref.Key, ID: u.ID}
 	}
-	return ids, told(err)
+	return uploads, told(err)
 }
 
 // Delete implements batch.Objects.

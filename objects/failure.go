@@ -18,9 +18,11 @@ var codes = map[string]outcrop.Code{
 	"ConditionalRequestConflict": outcrop.CodeUnavailable, // two writers at once; neither has failed for good
 	"OperationAborted":           outcrop.CodeUnavailable,
 	"RequestTimeout":             outcrop.CodeUnavailable,
-	"SlowDown":                   outcrop.CodeUnavailable,
-	"BadDigest":                  outcrop.CodeUnavailable, // the body was hurt on its way
+	"BadDigest":                  outcrop.CodeUnavailable, // these three are damage on the way
 	"IncompleteBody":             outcrop.CodeUnavailable,
+	"XAmzContentSHA256Mismatch":  outcrop.CodeUnavailable,
+	"NotImplemented":             outcrop.CodeValidation,
+	"SlowDown":                   outcrop.CodeUnavailable,
 	"ExpiredToken":               outcrop.CodeAccessDenied,
 	"InvalidToken":               outcrop.CodeAccessDenied,
 	"InvalidAccessKeyId":         outcrop.CodeAccessDenied,
@@ -67,7 +69,7 @@ func ofStatus(status int) outcrop.Code {
 		return outcrop.CodeNotFound
 	case status == http.StatusPreconditionFailed:
 		return outcrop.CodeConflict
-	case status == http.StatusTooManyRequests, status < 300, status >= 500:
+	case status == http.StatusTooManyRequests, status == http.StatusTemporaryRedirect, status < 300, status >= 500:
 		return outcrop.CodeUnavailable
 	}
 	return outcrop.CodeValidation

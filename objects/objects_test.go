@@ -137,6 +137,9 @@ func TestErrorsOfS3HaveTheirClass(t *testing.T) {
 		{400, "IncompleteBody", outcrop.CodeUnavailable},
 		{400, "BadDigest", outcrop.CodeUnavailable},
 		{301, "PermanentRedirect", outcrop.CodeValidation},
+		{307, "TemporaryRedirect", outcrop.CodeUnavailable},
+		{400, "BadDigest", outcrop.CodeUnavailable},
+		{501, "NotImplemented", outcrop.CodeValidation},
 		{503, "SlowDown", outcrop.CodeUnavailable},
 		{500, "InternalError", outcrop.CodeUnavailable},
 	} {

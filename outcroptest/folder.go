@@ -243,18 +243,18 @@ func (f *Folder) Abort(_ context.Context, bucket, key, upload string) error {
 }
 
 // Uploads implements batch.Objects.
-func (f *Folder) Uploads(_ context.Context, bucket, key string) (ids []string, err error) {
-	if err := f.enter("Uploads", bucket, key); err != nil {
+func (f *Folder) Uploads(_ context.Context, bucket, prefix string) (all []batch.Upload, err error) {
+	if err := f.enter("Uploads", bucket, prefix); err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(filepath.Dir(f.uploadDir(bucket, key, "x")))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	found, err := filepath.Glob(filepath.Join(f.Dir, uploads, bucket, "*", "*"))
+	for _, path := range found {
+		key, err := hex.DecodeString(filepath.Base(filepath.Dir(path)))
+		if err == nil && strings.HasPrefix(string(key), prefix) {
+			all = append(all, batch.Upload{Key: string(key), ID: filepath.Base(path)})
+		}
 	}
-	for _, e := range entries {
-		ids = append(ids, e.Name())
-	}
-	return ids, err
+	return all, err
 }
 
 // Delete implements batch.Objects.
