@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	// killedIn bounds the life of a server that is killed, its start included.
-	killedIn = 500 * time.Millisecond
+	// killedIn is the longest time to the next kill.
+	killedIn = 300 * time.Millisecond
 	// killedPatience is how long jobs may take once nobody kills servers.
 	killedPatience = 5 * time.Minute
 	// poisoned is which records of a file are no request that a model takes:
@@ -262,7 +262,7 @@ func (o *owner) exact(t *testing.T, store, s *server, f *killedFile) {
 // OUTCROP_KILL_RECORDS records together.
 func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
 	owners := []*owner{{account: "111122223333", bucket: "one"}, {account: "222233334444", bucket: "two"}, {account: "333344445555", bucket: "three"}}
-	kills, file := number("OUTCROP_KILLS", 3), killedRecords(number("OUTCROP_KILL_RECORDS", 9000)/len(owners))
+	kills, file := number("OUTCROP_KILLS", 8), killedRecords(number("OUTCROP_KILL_RECORDS", 9000)/len(owners))
 	s := launch(t, killedConfig(file.tokens))
 	if !s.ready() {
 		t.Fatal(s.err)
@@ -283,6 +283,9 @@ func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
 			o.submit(t, s, "wave-"+strconv.Itoa(wave))
 		}
 		for ; done < kills && !written(s, owners); done++ {
+			if done%2 == 0 { // the others may come while the server starts
+				await(t, s, owners, int64(done*len(file.inputs)*len(owners)/kills))
+			}
 			time.Sleep(rand.N(killedIn))
 			s = s.killed(t)
 		}
@@ -298,6 +301,23 @@ func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
 	}
 	s.stop()
 	s.checkLog(t)
+}
+
+// await waits until so many records are done, or all jobs.
+func await(t *testing.T, s *server, owners []*owner, records int64) {
+	t.Helper()
+	if !s.ready() {
+		t.Fatal(s.err)
+	}
+	if !eventually(killedPatience, func() bool {
+		var done int64
+		for _, o := range owners {
+			done += o.state(t, s).ProcessedRecordCount
+		}
+		return done >= records || written(s, owners)
+	}) {
+		t.Fatalf("the jobs are stuck before %d records\n%s", records, tail(s.err.String()))
+	}
 }
 
 // written reports whether all jobs have their manifest, whether or not the
