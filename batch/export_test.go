@@ -15,3 +15,13 @@ func (r *Runner) AgainJob(ctx context.Context, id string) error {
 
 // Asleep reports whether nothing runs, for want of work.
 func (r *Runner) Asleep() bool { return r.asleep.Load() }
+
+// Tidied reports whether what a job that has ended left on the way was removed,
+// or could not be.
+func (r *Runner) Tidied(ctx context.Context, id string) (tidied bool) {
+	_ = r.db.look(ctx, func(t *tx) (err error) {
+		tidied, err = t.one([]any{new(string)}, `SELECT id FROM batch_jobs WHERE id = $1 AND winding = 2`, id)
+		return err
+	})
+	return tidied
+}

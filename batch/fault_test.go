@@ -184,6 +184,33 @@ func TestWhatComesLateIsRemovedLater(t *testing.T) {
 	}
 }
 
+// TestAnOutputThatBecomesReadOnly fails its job, and what was written stays where
+// it is, without more tries than that.
+func TestAnOutputThatBecomesReadOnly(t *testing.T) {
+	var written, deleted atomic.Int64
+	w := newWorld(t, echo)
+	w.folder.Fault = func(method, _, key string) error {
+		switch {
+		case !strings.Contains(key, ".parts/0"):
+		case method == "Put" && written.Add(1) > 1:
+			return batch.ErrDenied
+		case method == "Delete":
+			deleted.Add(1)
+			return batch.ErrDenied
+		}
+		return nil
+	}
+	w.start()
+	j := w.run(lines(30))
+	if j.Status != outcrop.JobFailed || j.Message != "Access is denied: cannot write to s3://out/results/." {
+		t.Errorf("%s %q", j.Status, j.Message)
+	}
+	w.until("the job knows no more of its files", func() bool { return w.runner.Tidied(t.Context(), j.ARN.ID) })
+	if parts := w.keys("out", "results/"); len(parts) != 1 || deleted.Load() != 1 {
+		t.Errorf("it left %v, after %d tries", parts, deleted.Load())
+	}
+}
+
 // TestUploadsThatMayNotBeListed are no reason to fail.
 func TestUploadsThatMayNotBeListed(t *testing.T) {
 	w := newWorld(t, echo)

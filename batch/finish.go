@@ -164,6 +164,29 @@ func (w *output) write(parts []Object) (err error) {
 // abandon ends the uploads that an earlier try has left.
 func (w *output) abandon() error { return abandon(w.ctx, w.objects, w.bucket, w.key) }
 
+// empty removes the objects of keys that begin with prefix. What cannot be
+// reached or removed stays.
+func empty(ctx context.Context, objects Objects, bucket, prefix string) error {
+	for removed := true; removed; { // and is not listed again
+		page, _, err := objects.List(ctx, bucket, prefix, "")
+		if errors.Is(err, ErrDenied) || errors.Is(err, ErrNoObject) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		removed = false
+		for _, o := range page {
+			err := objects.Delete(ctx, bucket, o.Key)
+			if err != nil && !errors.Is(err, ErrDenied) {
+				return err
+			}
+			removed = removed || err == nil
+		}
+	}
+	return nil
+}
+
 // abandon ends the uploads of keys that begin with prefix. Where they cannot be
 // listed or ended, they stay.
 func abandon(ctx context.Context, objects Objects, bucket, prefix string) error {
@@ -241,22 +264,8 @@ func (r *Runner) writeManifest(ctx context.Context, j *job) error {
 func (r *Runner) tidy(ctx context.Context, j *job) error {
 	bucket, folder := j.folder()
 	objects := r.Objects(j.ARN.Account, j.Output.Owner)
-	for {
-		page, _, err := objects.List(ctx, bucket, folder+partsFolder, "")
-		if errors.Is(err, ErrDenied) || errors.Is(err, ErrNoObject) {
-			break // what cannot be reached stays
-		}
-		if err != nil {
-			return err
-		}
-		for _, o := range page {
-			if err := objects.Delete(ctx, bucket, o.Key); err != nil && !errors.Is(err, ErrDenied) {
-				return err
-			}
-		}
-		if len(page) == 0 {
-			break // what is removed is not listed again
-		}
+	if err := empty(ctx, objects, bucket, folder+partsFolder); err != nil {
+		return err
 	}
 	if err := abandon(ctx, objects, bucket, folder); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,6 +182,8 @@ func every(*http.Request) bool { return true }
 func reading(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".jsonl")
 }
+func changing(r *http.Request) bool { return writing(r) || r.Method == http.MethodDelete }
+
 func writing(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
 
 // TestJobsOnAFailingS3 wait, go on, and come to the same as without a fault.
@@ -223,15 +226,16 @@ func TestJobsThatAForeignS3EndsSayWhy(t *testing.T) {
 	a := goAbroad(t)
 	denied := verdict{status: 403, code: "AccessDenied"}
 	input, output := "s3://foreign/in/a.jsonl", "s3://foreign/out/"
+	const readOnly = "the output becomes read-only while the job runs" // so that answers stay there
 	for name, c := range map[string]struct {
 		fault func() func(*http.Request) verdict
 		want  string
 	}{
-		"the output cannot be written":                    {always(writing, denied), "Access is denied: cannot write to " + output + "."},
-		"the input cannot be read":                        {always(reading, denied), "Access is denied: cannot read " + input + "."},
-		"the input cannot be looked at":                   {always(func(r *http.Request) bool { return r.Method == http.MethodHead }, denied), "Access is denied: cannot read " + input + "."},
-		"the output becomes read-only while the job runs": {afterPart(func() func(*http.Request) verdict { return always(writing, denied)() }), "Access is denied: cannot write to " + output + "."},
-		"the input is denied while the job runs":          {afterPart(always(reading, denied)), "Access is denied: cannot read " + input + "."},
+		"the output cannot be written":           {always(writing, denied), "Access is denied: cannot write to " + output + "."},
+		"the input cannot be read":               {always(reading, denied), "Access is denied: cannot read " + input + "."},
+		"the input cannot be looked at":          {always(func(r *http.Request) bool { return r.Method == http.MethodHead }, denied), "Access is denied: cannot read " + input + "."},
+		readOnly:                                 {afterPart(func() func(*http.Request) verdict { return always(changing, denied)() }), "Access is denied: cannot write to " + output + "."},
+		"the input is denied while the job runs": {afterPart(always(reading, denied)), "Access is denied: cannot read " + input + "."},
 		"the input is replaced while the job runs": {afterPart(func() func(*http.Request) verdict {
 			a.put(t, "in/a.jsonl", append([]byte(nil), a.file.text[:len(a.file.text)/2]...))
 			return noFault
@@ -245,7 +249,10 @@ func TestJobsThatAForeignS3EndsSayWhy(t *testing.T) {
 			}
 			a.line.during(noFault)
 			var left []string
-			if !eventually(takeEffect, func() bool { left = a.owner.left(t, a.store); return len(left) == 0 }) {
+			if !eventually(takeEffect, func() bool {
+				left = slices.DeleteFunc(a.owner.left(t, a.store), func(key string) bool { return name == readOnly && strings.Contains(key, "/.parts/0") })
+				return len(left) == 0
+			}) {
 				t.Errorf("the job has left %v", left)
 			}
 		})
