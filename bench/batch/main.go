@@ -37,6 +37,7 @@ func main() {
 	sizes := flag.String("records", "10000,100000", "sizes of the jobs, in records")
 	file := flag.String("out", "", "file for the table")
 	length := flag.Duration("profile", 10*time.Second, "how long the CPU profile of a job is, at most")
+	interrupt := flag.Int("interrupt", 0, "how often to kill the server during each job")
 	var p provisioned
 	flag.BoolVar(&p.wanted, "provisioned", false, "measure provisioned traffic alone and beside a job, for about three and a half minutes")
 	flag.IntVar(&p.engines, "engines", 1, "with -provisioned: simulated engines, each a process")
@@ -50,7 +51,7 @@ func main() {
 	case p.wanted:
 		err = p.measure(*program, *file)
 	default:
-		err = measure(*program, *sizes, *length, *file)
+		err = measure(*program, *sizes, *length, *file, *interrupt)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -58,24 +59,33 @@ func main() {
 	}
 }
 
-func measure(program, sizes string, length time.Duration, file string) error {
+func measure(program, sizes string, length time.Duration, file string, interrupt int) error {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return err
 	}
 	var table bytes.Buffer
-	fmt.Fprintf(&table, "| records | seconds | records/s | CPU per record | of it scheduling | peak memory |\n|---|---|---|---|---|---|\n")
+	row := func(n int) (string, error) {
+		r, err := job(program, n, length)
+		return fmt.Sprintf("| %d | %.1f | %.0f | %d µs | %.1f %% (handout %.1f %%) | %d MiB |\n", n, r.wall.Seconds(), float64(n)/r.wall.Seconds(),
+			r.cpu.Microseconds()/int64(n), r.share.percent(), 100*float64(r.share.handout)/float64(r.share.all), r.peak>>20), err
+	}
+	if interrupt == 0 {
+		table.WriteString("| records | seconds | records/s | CPU per record | of it scheduling | peak memory |\n|---|---|---|---|---|---|\n")
+	} else {
+		table.WriteString("| records | kills | seconds | in the output | run again for each kill | most |\n|---|---|---|---|---|---|\n")
+		row = func(n int) (string, error) { return interrupted(program, n, interrupt) }
+	}
 	for size := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(size))
 		if err != nil {
 			return err
 		}
-		r, err := job(program, n, length)
+		line, err := row(n)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&table, "| %d | %.1f | %.0f | %d µs | %.1f %% (handout %.1f %%) | %d MiB |\n", n, r.wall.Seconds(), float64(n)/r.wall.Seconds(),
-			r.cpu.Microseconds()/int64(n), r.share.percent(), 100*float64(r.share.handout)/float64(r.share.all), r.peak>>20)
+		table.WriteString(line)
 	}
 	fmt.Fprintf(&table, "\n%s, %d CPUs, records of 1 KB, answers of 16 tokens, SQLite and the built-in S3 on the same disk.\n", runtime.GOARCH, runtime.NumCPU())
 	return publish(table.Bytes(), file)
@@ -104,20 +114,16 @@ func job(program string, n int, length time.Duration) (r reading, err error) {
 		return r, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	addrs, err := child.FreeAddrs(2)
+	addrs, err := child.FreeAddrs(1)
 	if err != nil {
 		return r, err
 	}
-	settings := filepath.Join(folder, "outcrop.yaml")
-	if err := os.WriteFile(settings, []byte("sim: {speed: 0}\nlog: {level: warn}\n"), 0o600); err != nil {
-		return r, err
-	}
-	server, err := child.Start("outcrop", addrs[0], folder, program, "serve", "--config", settings, "--addr", addrs[0], "--data", filepath.Join(folder, "data"), "--pprof", addrs[1])
+	server, err := serve(program, folder, "--pprof", addrs[0])
 	if err != nil {
 		return r, err
 	}
 	defer server.Stop()
-	endpoint := "http://" + addrs[0]
+	endpoint := "http://" + server.Addr
 	if err := upload(endpoint, folder, n); err != nil {
 		return r, err
 	}
@@ -126,10 +132,14 @@ func job(program string, n int, length time.Duration) (r reading, err error) {
 		return r, err
 	}
 	length = min(length, time.Duration(n)*50*time.Microsecond)
-	r.share, err = profiled(addrs[1], folder, length, func() error {
+	r.share, err = profiled(addrs[0], folder, length, func() error {
 		began := time.Now()
 		defer func() { r.wall = time.Since(began) }()
-		return run(endpoint, n)
+		id, err := create(endpoint)
+		if err != nil {
+			return err
+		}
+		return wait(endpoint, id, n)
 	})
 	if err != nil {
 		return r, err
@@ -137,6 +147,20 @@ func job(program string, n int, length time.Duration) (r reading, err error) {
 	after, peak, err := usage(server.Pid())
 	r.cpu, r.peak = after-before, peak
 	return r, err
+}
+
+// serve starts a server on the data that is below the folder.
+func serve(program, folder string, more ...string) (*child.Server, error) {
+	addrs, err := child.FreeAddrs(1)
+	if err != nil {
+		return nil, err
+	}
+	settings := filepath.Join(folder, "outcrop.yaml")
+	if err := os.WriteFile(settings, []byte("sim: {speed: 0}\nlog: {level: warn}\n"), 0o600); err != nil {
+		return nil, err
+	}
+	args := append([]string{"serve", "--config", settings, "--addr", addrs[0], "--data", filepath.Join(folder, "data")}, more...)
+	return child.Start("outcrop", addrs[0], folder, program, args...)
 }
 
 // upload writes n records of about 1 KB to s3://bench-batch/in/a.jsonl.
@@ -166,20 +190,26 @@ func upload(endpoint, folder string, n int) error {
 	return err
 }
 
-// run creates the job and waits for its end.
-func run(endpoint string, n int) error {
+// create creates the job and returns its id.
+func create(endpoint string) (id string, err error) {
 	body := `{"jobName":"bench","roleArn":"arn:aws:iam::000000000000:role/r","modelId":"` + model + `",
 		"inputDataConfig":{"s3InputDataConfig":{"s3Uri":"s3://bench-batch/in/"}},"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://bench-batch/out/"}}}`
 	var made struct{ JobArn string }
-	if err := ask("POST", endpoint+"/model-invocation-job", body, &made); err != nil {
-		return err
-	}
-	id := made.JobArn[strings.LastIndexByte(made.JobArn, '/')+1:]
+	err = ask("POST", endpoint+"/model-invocation-job", body, &made)
+	return made.JobArn[strings.LastIndexByte(made.JobArn, '/')+1:], err
+}
+
+// A view is what is read of a job.
+type view struct {
+	Status, Message      string
+	ProcessedRecordCount int
+	SuccessRecordCount   int
+}
+
+// wait waits until the job has ended, with all of its n records answered.
+func wait(endpoint, id string, n int) error {
 	for {
-		var j struct {
-			Status, Message    string
-			SuccessRecordCount int
-		}
+		var j view
 		if err := ask("GET", endpoint+"/model-invocation-job/"+id, "", &j); err != nil {
 			return err
 		}

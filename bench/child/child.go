@@ -68,6 +68,12 @@ func (s *Server) Stop() {
 	_ = s.command.Wait()
 }
 
+// Kill ends the process at once, whatever it is at.
+func (s *Server) Kill() {
+	_ = s.command.Process.Kill()
+	_ = s.command.Wait()
+}
+
 // FreeAddrs returns addresses of this machine on which nobody listens at the
 // moment.
 func FreeAddrs(n int) (addrs []string, err error) {
