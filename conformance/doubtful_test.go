@@ -193,12 +193,12 @@ func TestJobsOnAFailingS3WaitAndGoOn(t *testing.T) {
 	once := map[string]bool{}
 	for name, fault := range map[string]func(*http.Request) verdict{
 		"nothing":                       noFault,
-		"it is down for a while":        first(9, every, unavailable),
-		"writes fail for a while":       first(9, writing, verdict{status: 500, code: "InternalError"}),
-		"reads fail for a while":        first(9, reading, verdict{status: 500, code: "InternalError"}),
+		"it is down for a while":        first(4, every, unavailable),
+		"writes fail for a while":       first(4, writing, verdict{status: 500, code: "InternalError"}),
+		"reads fail for a while":        first(4, reading, verdict{status: 500, code: "InternalError"}),
 		"every third request fails":     each(verdict{status: 500, code: "InternalError"}),
 		"every third connection breaks": each(verdict{reset: true}),
-		"it is slow":                    func(*http.Request) verdict { return verdict{wait: 400 * time.Millisecond} },
+		"it is slow":                    func(*http.Request) verdict { return verdict{wait: 250 * time.Millisecond} },
 		"what is read breaks off":       first(4, reading, verdict{cut: true}),
 		"an upload is gone": first(1, func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploadId") },
 			verdict{status: 404, code: "NoSuchUpload"}),

@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"net"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// engineDown is how long the engine is gone: longer than a few attempts take.
-const engineDown = 5 * time.Second
+// waits counts the attempts at records that found no engine.
+var waits = regexp.MustCompile(`(?m)^outcrop_batch_waits_total\{.*\} [1-9]\d\d`)
 
 // TestAJobWaitsForAnEngineThatIsKilled and loses no record by it: what was with
 // the engine when it was killed is run again, and no record is given up.
@@ -33,7 +33,9 @@ func TestAJobWaitsForAnEngineThatIsKilled(t *testing.T) {
 		t.Fatalf("it does not begin: %+v\n%s", o.state(t, s), tail(s.err.String()))
 	}
 	kill()
-	time.Sleep(engineDown)
+	if !eventually(startTimeout, func() bool { return waits.MatchString(s.page(t, "/metrics")) }) {
+		t.Errorf("hundreds of attempts are not made without the engine:\n%s", tail(s.page(t, "/metrics")))
+	}
 	if j := o.state(t, s); j.Status != "InProgress" {
 		t.Errorf("without its engine the job is %+v", j)
 	}
