@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -34,4 +35,30 @@ func TestWorkThatIsLeftIsTakenUpAtTheStart(t *testing.T) {
 	if j = w.ended(j); j.Counts.Succeeded != 25 {
 		t.Errorf("%s %+v %s", j.Status, j.Counts, j.Message)
 	}
+}
+
+func TestWorkThatIsDueTomorrowIsDoneThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, echo).start()
+		j := w.run(lines(3))
+		folder := "results/" + j.ARN.ID + "/.parts/"
+		time.Sleep(time.Hour)
+		if !w.runner.Asleep() {
+			t.Error("something runs")
+		}
+		if err := w.folder.Put(t.Context(), "out", folder+"late", []byte("late"), false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(22 * time.Hour)
+		if !w.runner.Asleep() || len(w.keys("out", folder)) != 1 {
+			t.Errorf("too early: %v", w.keys("out", folder))
+		}
+		time.Sleep(2 * time.Hour)
+		if !w.runner.Asleep() || len(w.keys("out", folder)) != 0 {
+			t.Errorf("there are still %v", w.keys("out", folder))
+		}
+		if err := w.runner.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
