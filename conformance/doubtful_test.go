@@ -240,7 +240,7 @@ func TestJobsThatAForeignS3EndsSayWhy(t *testing.T) {
 			a.put(t, "in/a.jsonl", append([]byte(nil), a.file.text[:len(a.file.text)/2]...))
 			return noFault
 		}), "The input " + input + " was changed while the job ran."},
-		"the bucket is in another region": {always(every, verdict{status: 301, code: "PermanentRedirect"}), "The request is refused: cannot read " + input + " (MovedPermanently)."},
+		"the bucket is in another region": {always(every, verdict{status: 301, code: "PermanentRedirect"}), "The store refuses to read " + input + ". S3: cannot look at " + input + ": S3 refuses the request (MovedPermanently)."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.put(t, "in/a.jsonl", a.file.text)
