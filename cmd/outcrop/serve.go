@@ -71,6 +71,7 @@ func (s *serve) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keepHeap()
 	log := meter.NewLog(s.err, logFormat(cfg.Log.Format, s.err), logLevel(cfg.Log.Level))
 	server, err := gateway.New(cfg, log)
 	if err != nil {
