@@ -9,24 +9,28 @@ import (
 )
 
 func TestBatchJobsOfTheMissionAsPrinted(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("batch.py"), s.URL, missionFolder(), "mission")
 }
 
 func TestBoto3ManagesBatchJobs(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("batch.py"), s.URL, missionFolder(), "oracle")
 }
 
 func TestABatchJobOnTheTransformerEngine(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, inFront(transformer(t).url))
 	suite(t, s.environment(t), t.TempDir(), python, script("batch_engine.py"), llama)
 }
 
 func TestCommandLineRunsABatchJob(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	env, folder := s.environment(t), t.TempDir()

@@ -3,6 +3,7 @@ package conformance_test
 import "testing"
 
 func TestBadInputOfBatchJobs(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator()+"batch: {maximum_records: 100}\n")
 	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "input")
@@ -10,6 +11,7 @@ func TestBadInputOfBatchJobs(t *testing.T) {
 
 // TestALineOf100MBNeedsLittleMemory to be found, wherever it is held.
 func TestALineOf100MBNeedsLittleMemory(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	before := s.peakMB(t)
@@ -22,12 +24,14 @@ func TestALineOf100MBNeedsLittleMemory(t *testing.T) {
 }
 
 func TestWhatIsDoneToBatchJobsThatRun(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "deeds")
 }
 
 func TestBatchJobsOfTwoAccounts(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s, mine := startWithKey(t)
 	other := s.addKey(t, "--account", "444455556666")

@@ -24,6 +24,7 @@ models:
 `
 
 func TestBoto3MeetsLimitsAndUnits(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, smallCapacity)
 	suite(t, s.withExtras(t), t.TempDir(), python, script("capacity.py"))

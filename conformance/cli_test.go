@@ -26,6 +26,7 @@ func runAWS(t *testing.T, env []string, args ...string) (out, talk string, ok bo
 }
 
 func TestCommandLineConverses(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	out, talk, ok := runAWS(t, s.environment(t), "bedrock-runtime", "converse", "--model-id", haiku, "--messages", hello,
@@ -52,6 +53,7 @@ func TestCommandLineConverses(t *testing.T) {
 }
 
 func TestTheCommandThatServePrintsWorks(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, "sim: {speed: 0}\n")
 	lines := strings.ReplaceAll(s.out.String(), "\\\n", " ")
@@ -78,6 +80,7 @@ func TestTheCommandThatServePrintsWorks(t *testing.T) {
 }
 
 func TestCommandLineInvokesAModel(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	body := `{"anthropic_version":"bedrock-2023-05-31","max_tokens":32,"messages":[{"role":"user","content":"Hello"}]}`
@@ -100,6 +103,7 @@ func TestCommandLineInvokesAModel(t *testing.T) {
 }
 
 func TestCommandLineListsModels(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	out, talk, ok := runAWS(t, s.environment(t), "bedrock", "list-foundation-models", "--by-provider", "Anthropic",
@@ -113,6 +117,7 @@ func TestCommandLineListsModels(t *testing.T) {
 }
 
 func TestCommandLineShowsAnError(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	_, talk, ok := runAWS(t, s.environment(t), "bedrock-runtime", "converse", "--model-id", "no.such-model-v1:0", "--messages", hello)
@@ -122,6 +127,7 @@ func TestCommandLineShowsAnError(t *testing.T) {
 }
 
 func TestCommandLineWithABearerToken(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, "sim: {speed: 0}\n")
 	key := s.addKey(t, "--kind", "api-key")

@@ -119,18 +119,21 @@ func simulator() string {
 }
 
 func TestBotocoreModelsAsTheOracle(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("oracle.py"), s.URL)
 }
 
 func TestBoto3(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("functional.py"))
 }
 
 func TestCodeOfTheMissionAsPrinted(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("mission.py"), missionFolder(), "anthropic.claude-3-sonnet-20240229-v1:0")
@@ -139,12 +142,14 @@ func TestCodeOfTheMissionAsPrinted(t *testing.T) {
 func missionFolder() string { return filepath.Join(root, "conformance", "testdata", "mission") }
 
 func TestJavaScriptSDK(t *testing.T) {
+	t.Parallel()
 	node := need(t, "bin/node", "clients/node_modules/@aws-sdk/client-bedrock-runtime")
 	s := start(t, simulator())
 	suite(t, s.environment(t), tools("clients"), node, script("sdk.mjs"))
 }
 
 func TestAnthropicClientInBedrockMode(t *testing.T) {
+	t.Parallel()
 	node := need(t, "bin/node", "clients/node_modules/@anthropic-ai/bedrock-sdk")
 	s := start(t, simulator())
 	suite(t, s.environment(t), tools("clients"), node, script("anthropic.mjs"))

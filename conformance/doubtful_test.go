@@ -188,7 +188,7 @@ func writing(r *http.Request) bool { return r.Method == http.MethodPut || r.Meth
 
 // TestJobsOnAFailingS3 wait, go on, and come to the same as without a fault.
 func TestJobsOnAFailingS3WaitAndGoOn(t *testing.T) {
-	a := goAbroad(t)
+	t.Parallel()
 	unavailable := verdict{status: 503, code: "SlowDown"}
 	once := map[string]bool{}
 	for name, fault := range map[string]func(*http.Request) verdict{
@@ -212,6 +212,8 @@ func TestJobsOnAFailingS3WaitAndGoOn(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := goAbroad(t)
 			if j := a.run(t, fault); j.Status != "Completed" {
 				t.Fatalf("%+v\n%s", j, tail(a.server.err.String()))
 			}
@@ -223,6 +225,7 @@ func TestJobsOnAFailingS3WaitAndGoOn(t *testing.T) {
 
 // TestJobsThatAForeignS3EndsSayWhy and leave no output.
 func TestJobsThatAForeignS3EndsSayWhy(t *testing.T) {
+	t.Parallel()
 	a := goAbroad(t)
 	denied := verdict{status: 403, code: "AccessDenied"}
 	input, output := "s3://foreign/in/a.jsonl", "s3://foreign/out/"

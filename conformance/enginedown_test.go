@@ -18,6 +18,7 @@ var waits = regexp.MustCompile(`(?m)^outcrop_batch_waits_total\{.*\} [1-9]\d\d`)
 // TestAJobWaitsForAnEngineThatIsKilled and loses no record by it: what was with
 // the engine when it was killed is run again, and no record is given up.
 func TestAJobWaitsForAnEngineThatIsKilled(t *testing.T) {
+	t.Parallel()
 	addr := freeAddr(t)
 	kill := simulated(t, addr)
 	s := start(t, strings.NewReplacer("keys: required", "keys: open", "{kind: sim, speed: 0}", "{kind: openai, url: 'http://"+addr+"/v1', model: "+haiku+"}").Replace(killedConfig(0)))

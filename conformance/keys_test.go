@@ -103,6 +103,7 @@ func codeOf(err error) string {
 }
 
 func TestKeysTakeEffectOnARunningServer(t *testing.T) {
+	t.Parallel()
 	s := start(t, "keys: required\nsim: {speed: 0}\n")
 	if code := codeOf(s.askAs(t, "AKIAIOSFODNN7EXAMPLE", "nobody", haiku)); code != "UnrecognizedClientException" {
 		t.Errorf("an unknown key gets %s", code)
@@ -119,6 +120,7 @@ func TestKeysTakeEffectOnARunningServer(t *testing.T) {
 }
 
 func TestAddingTheFirstKeyClosesAnOpenServer(t *testing.T) {
+	t.Parallel()
 	s := start(t, "sim: {speed: 0}\n")
 	if err := s.askAs(t, "any", "thing", haiku); err != nil {
 		t.Fatal(err)
@@ -131,6 +133,7 @@ func TestAddingTheFirstKeyClosesAnOpenServer(t *testing.T) {
 }
 
 func TestWrongSecretsAreRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, "keys: required\nsim: {speed: 0}\n")
 	signing, bearer := s.addKey(t), s.addKey(t, "--kind", "api-key")
 	s.awaitKey(t, signing)
@@ -152,6 +155,7 @@ func TestWrongSecretsAreRefused(t *testing.T) {
 }
 
 func TestKeysAreLimitedToModelsAndActions(t *testing.T) {
+	t.Parallel()
 	s := start(t, "keys: required\nsim: {speed: 0}\n")
 	models := s.addKey(t, "--models", "anthropic.*")
 	actions := s.addKey(t, "--actions", "bedrock:ListFoundationModels")
@@ -165,6 +169,7 @@ func TestKeysAreLimitedToModelsAndActions(t *testing.T) {
 }
 
 func TestSecretsAreNeverListed(t *testing.T) {
+	t.Parallel()
 	s := start(t, "keys: required\nsim: {speed: 0}\n")
 	for _, k := range []key{s.addKey(t), s.addKey(t, "--kind", "api-key")} {
 		s.awaitKey(t, k)
@@ -181,6 +186,7 @@ func TestSecretsAreNeverListed(t *testing.T) {
 // the start: none of them may fall between what is read at first and what is
 // watched for afterwards.
 func TestKeysAddedWhileTheServerStartsTakeEffect(t *testing.T) {
+	t.Parallel()
 	for range 4 {
 		s := launch(t, "keys: required\nsim: {speed: 0}\n")
 		k := s.addKey(t)

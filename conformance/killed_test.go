@@ -261,6 +261,7 @@ func (o *owner) exact(t *testing.T, store, s *server, f *killedFile) {
 // moments of the jobs of three accounts, as often as OUTCROP_KILLS says, on
 // OUTCROP_KILL_RECORDS records together.
 func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
+	t.Parallel()
 	owners := []*owner{{account: "111122223333", bucket: "one"}, {account: "222233334444", bucket: "two"}, {account: "333344445555", bucket: "three"}}
 	kills, file := number("OUTCROP_KILLS", 8), killedRecords(number("OUTCROP_KILL_RECORDS", 9000)/len(owners))
 	s := launch(t, killedConfig(file.tokens))

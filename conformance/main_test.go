@@ -1,11 +1,13 @@
 package conformance_test
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/outcrop/outcrop/outcroptest/foreign"
@@ -16,6 +18,10 @@ var outcrop string
 
 // root is the module's folder.
 var root = filepath.Dir(mustGetwd())
+
+// atATime is how many tests run at a time of those that may: most of their time
+// they wait for servers and clients.
+const atATime = 6
 
 func TestMain(m *testing.M) {
 	foreign.Main()
@@ -42,6 +48,10 @@ func runTests(m *testing.M) int {
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building outcrop: %v\n%s", err, out)
+		return 1
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(atATime)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -27,6 +27,7 @@ import (
 )
 
 func TestTheServerStartsWithoutAnything(t *testing.T) {
+	t.Parallel()
 	s := &server{Data: filepath.Join(t.TempDir(), "data"), out: &output{}, err: &output{}, ended: make(chan struct{})}
 	s.command = exec.Command(outcrop, "serve", "--addr", "127.0.0.1:0", "--data", s.Data)
 	s.command.Env, s.command.Dir, s.command.Stdout, s.command.Stderr = cleanEnvironment(), t.TempDir(), s.out, s.err
@@ -51,6 +52,7 @@ func TestTheServerStartsWithoutAnything(t *testing.T) {
 }
 
 func TestTerminationLetsStreamsEnd(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	out, err := runtimeOf(s, "a", "b", 1).ConverseStream(t.Context(), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(haiku),
 		Messages: turn("Hello"), InferenceConfig: &types.InferenceConfiguration{MaxTokens: aws.Int32(10)}, RequestMetadata: map[string]string{"fault": "slow"}})
@@ -74,6 +76,7 @@ func TestTerminationLetsStreamsEnd(t *testing.T) {
 }
 
 func TestTerminationIsBounded(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator()+"limits: {drain_timeout: 1s}\n")
 	out, err := runtimeOf(s, "a", "b", 1).ConverseStream(t.Context(), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(haiku),
 		Messages: turn("Tell me a long story"), InferenceConfig: &types.InferenceConfiguration{MaxTokens: aws.Int32(1000)}, RequestMetadata: map[string]string{"fault": "slow"}})
@@ -90,6 +93,7 @@ func TestTerminationIsBounded(t *testing.T) {
 }
 
 func TestASecondServerOnOneDataFolderSaysSoAndExits(t *testing.T) {
+	t.Parallel()
 	first := start(t, simulator())
 	second := &server{Data: first.Data, Config: first.Config, out: &output{}, err: &output{}, ended: make(chan struct{})}
 	second.run(t).wait(startTimeout)
@@ -105,6 +109,7 @@ func TestASecondServerOnOneDataFolderSaysSoAndExits(t *testing.T) {
 }
 
 func TestAnOpenServerRefusesToListenBeyondLoopback(t *testing.T) {
+	t.Parallel()
 	s := launch(t, "sim: {speed: 0}\n", "--addr", "0.0.0.0:0")
 	s.wait(startTimeout)
 	if s.exit == nil {
@@ -116,6 +121,7 @@ func TestAnOpenServerRefusesToListenBeyondLoopback(t *testing.T) {
 }
 
 func TestAServerWithAKeyListensBeyondLoopback(t *testing.T) {
+	t.Parallel()
 	s := launch(t, "sim: {speed: 0}\n")
 	if !s.ready() {
 		t.Fatal(s.err)
@@ -131,6 +137,7 @@ func TestAServerWithAKeyListensBeyondLoopback(t *testing.T) {
 }
 
 func TestReloadIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, "keys: open\nsim:\n  speed: 0\n  replies: [{match: '^which$', text: 'the first'}]\n")
 	ask := func() string {
 		out, err := runtimeOf(s, "a", "b", 1).Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(haiku), Messages: turn("which")})
@@ -158,6 +165,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 }
 
 func TestMistakesInTheFileAreAllReported(t *testing.T) {
+	t.Parallel()
 	s := launch(t, "listen: nowhere\nmodels:\n  - id: meta.llama3-1-8b-instruct-v1:0\n    engines:\n      - {url: 'http://127.0.0.1:1', model: m, max_concurency: 4}\nlog: {format: xml}\n", "--addr", "127.0.0.1:0")
 	s.wait(startTimeout)
 	if s.exit == nil {
@@ -201,6 +209,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile, pool := certificate(t)
 	s := start(t, simulator(), "--tls-cert", certFile, "--tls-key", keyFile)
 	if !strings.HasPrefix(s.URL, "https://") {
@@ -228,6 +237,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestLogIsOneLineForEachInvocation(t *testing.T) {
+	t.Parallel()
 	s := start(t, "keys: open\nlog: {format: json, level: info}\nsim: {speed: 0}\n")
 	const canary = "a-prompt-that-must-not-be-logged"
 	if _, err := runtimeOf(s, "a", "b", 1).Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(haiku), Messages: turn(canary)}); err != nil {
@@ -251,6 +261,7 @@ func TestLogIsOneLineForEachInvocation(t *testing.T) {
 }
 
 func TestSimulatorServesOpenAIsAPI(t *testing.T) {
+	t.Parallel()
 	out, errs, ended := &output{}, &output{}, make(chan struct{})
 	c := exec.Command(outcrop, "sim", "--addr", "127.0.0.1:0")
 	c.Env, c.Dir, c.Stdout, c.Stderr = cleanEnvironment(), t.TempDir(), out, errs
@@ -292,6 +303,7 @@ func TestSimulatorServesOpenAIsAPI(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
+	t.Parallel()
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	writeFile(t, bad, "no_such_key: 1\n")
 	for _, c := range []struct {

@@ -38,18 +38,21 @@ func (s *server) withExtras(t *testing.T) []string {
 }
 
 func TestProvisionedThroughputOfTheMissionAsPrinted(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, shortMonth("4s"))
 	suite(t, s.withExtras(t), t.TempDir(), python, script("provisioned.py"), s.URL, missionFolder(), "mission")
 }
 
 func TestBoto3ManagesProvisionedThroughput(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, shortMonth("1s"))
 	suite(t, s.withExtras(t), t.TempDir(), python, script("provisioned.py"), s.URL, missionFolder(), "oracle")
 }
 
 func TestCommandLineManagesProvisionedThroughput(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	env := s.withExtras(t)
@@ -85,6 +88,7 @@ func TestCommandLineManagesProvisionedThroughput(t *testing.T) {
 
 // TestGoSDKUsesWhatItProvisioned calls the runtime right after Create.
 func TestGoSDKUsesWhatItProvisioned(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	made, err := controlOf(s, "a", "b").CreateProvisionedModelThroughput(t.Context(), &bedrock.CreateProvisionedModelThroughputInput{
 		ModelId: aws.String(haiku), ModelUnits: aws.Int32(1), ProvisionedModelName: aws.String("pt")})
@@ -100,6 +104,7 @@ func TestGoSDKUsesWhatItProvisioned(t *testing.T) {
 
 // TestAnARNBelongsToItsAccount has two callers with accounts of their own.
 func TestAnARNBelongsToItsAccount(t *testing.T) {
+	t.Parallel()
 	s := start(t, strings.Replace(simulator(), "keys: open", "keys: required", 1))
 	mine, theirs := s.addKey(t, "--account", "111111111111"), s.addKey(t, "--account", "222222222222")
 	s.awaitKey(t, mine)
@@ -128,6 +133,7 @@ func TestAnARNBelongsToItsAccount(t *testing.T) {
 // TestProvisionedThroughputOutlivesAKilledServer kills the server with signal
 // 9 right after the answers.
 func TestProvisionedThroughputOutlivesAKilledServer(t *testing.T) {
+	t.Parallel()
 	s := launch(t, simulator())
 	if !s.ready() {
 		t.Fatal(s.err)

@@ -26,12 +26,14 @@ import (
 )
 
 func TestBoto3UsesS3WithoutAKey(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s := start(t, simulator())
 	suite(t, s.environment(t), t.TempDir(), python, script("s3.py"), "open")
 }
 
 func TestBoto3UsesS3WithAKey(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	s, mine := startWithKey(t)
 	other := s.addKey(t, "--account", "444455556666")
@@ -51,6 +53,7 @@ func startWithKey(t *testing.T) (*server, key) {
 // TestBoto3UsesS3OverTLS is not the same again: over TLS boto3 sends bodies
 // in chunks, with a checksum behind them.
 func TestBoto3UsesS3OverTLS(t *testing.T) {
+	t.Parallel()
 	python := need(t, "bin/python")
 	certFile, keyFile, _ := certificate(t)
 	s := start(t, simulator(), "--tls-cert", certFile, "--tls-key", keyFile)
@@ -58,6 +61,7 @@ func TestBoto3UsesS3OverTLS(t *testing.T) {
 }
 
 func TestCommandLineCopiesToS3AndBack(t *testing.T) {
+	t.Parallel()
 	need(t, "bin/aws")
 	s := start(t, simulator())
 	env, folder := s.environment(t), t.TempDir()
@@ -98,6 +102,7 @@ func TestCommandLineCopiesToS3AndBack(t *testing.T) {
 // TestMinIOClientSignsItsChunks: this client signs every chunk of a body, and
 // with a checksum the trailer too.
 func TestMinIOClientSignsItsChunks(t *testing.T) {
+	t.Parallel()
 	keyed, k := startWithKey(t)
 	open := start(t, simulator())
 	for name, c := range map[string]struct{ url, id, secret string }{"with a key": {keyed.URL, k.ID, k.Secret}, "without": {open.URL, "any", "secret"}} {
@@ -151,6 +156,7 @@ func s3Of(s *server, client *http.Client) *s3.Client {
 }
 
 func TestGoSDKUsesS3OverBothProtocols(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile, pool := certificate(t)
 	s := start(t, simulator(), "--tls-cert", certFile, "--tls-key", keyFile)
 	for _, two := range []bool{false, true} {
@@ -205,6 +211,7 @@ func (s *server) sends(t *testing.T, text string) string {
 }
 
 func TestHalfAnUploadIsNoObject(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	client := s3Of(s, http.DefaultClient)
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("papers")}); err != nil {
@@ -237,6 +244,7 @@ func closedForWriting(conn net.Conn) net.Conn {
 var statusLine = regexp.MustCompile(`HTTP/1\.[01] \d{3} `)
 
 func TestNothingHidesBehindARequestToS3(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	second := s3Head("GET", "/", "")
 	for name, first := range map[string]string{
@@ -258,6 +266,7 @@ func TestNothingHidesBehindARequestToS3(t *testing.T) {
 }
 
 func TestUploadsNeedLittleMemory(t *testing.T) {
+	t.Parallel()
 	if raceEnabled {
 		t.Skip("the race detector keeps memory")
 	}
@@ -302,6 +311,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // TestObjectsOutliveTheServersSuddenEnd kills the server in the middle of
 // uploads: what it has confirmed is there, and nothing is there by halves.
 func TestObjectsOutliveTheServersSuddenEnd(t *testing.T) {
+	t.Parallel()
 	s := launch(t, simulator())
 	if !s.ready() {
 		t.Fatal(s.err)

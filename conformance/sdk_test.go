@@ -46,6 +46,7 @@ func answerText(out *bedrockruntime.ConverseOutput) string {
 }
 
 func TestGoSDKConverses(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	out, err := runtimeOf(s, "a", "b", 1).Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(haiku), Messages: turn("Hello")})
 	if err != nil {
@@ -60,6 +61,7 @@ func TestGoSDKConverses(t *testing.T) {
 }
 
 func TestGoSDKStreams(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	client := runtimeOf(s, "a", "b", 1)
 	limit := &types.InferenceConfiguration{MaxTokens: aws.Int32(40)}
@@ -91,6 +93,7 @@ func TestGoSDKStreams(t *testing.T) {
 }
 
 func TestGoSDKUsesTools(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	schema := map[string]any{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}, "required": []string{"city"}}
 	out, err := runtimeOf(s, "a", "b", 1).Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(haiku), Messages: turn("Hello"),
@@ -121,6 +124,7 @@ func TestGoSDKUsesTools(t *testing.T) {
 const messagesBody = `{"anthropic_version":"bedrock-2023-05-31","max_tokens":32,"messages":[{"role":"user","content":"Hello"}]}`
 
 func TestGoSDKInvokesAModel(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	out, err := runtimeOf(s, "a", "b", 1).InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(haiku), Body: []byte(messagesBody)})
 	if err != nil {
@@ -144,6 +148,7 @@ func TestGoSDKInvokesAModel(t *testing.T) {
 }
 
 func TestGoSDKInvokesAModelWithAStream(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	out, err := runtimeOf(s, "a", "b", 1).InvokeModelWithResponseStream(t.Context(),
 		&bedrockruntime.InvokeModelWithResponseStreamInput{ModelId: aws.String(haiku), Body: []byte(messagesBody)})
@@ -163,6 +168,7 @@ func TestGoSDKInvokesAModelWithAStream(t *testing.T) {
 }
 
 func TestGoSDKCountsTokens(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	client := runtimeOf(s, "a", "b", 1)
 	counted, err := client.CountTokens(t.Context(), &bedrockruntime.CountTokensInput{ModelId: aws.String(haiku),
@@ -180,6 +186,7 @@ func TestGoSDKCountsTokens(t *testing.T) {
 }
 
 func TestGoSDKReadsTheCatalogue(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	client := bedrock.New(bedrock.Options{BaseEndpoint: aws.String(s.URL), Region: "us-east-1",
 		Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
@@ -212,6 +219,7 @@ func withFault(name string) *bedrockruntime.ConverseInput {
 }
 
 func TestGoSDKKnowsTheErrors(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	client := runtimeOf(s, "a", "b", 1)
 	for code, status := range map[string]int{"AccessDeniedException": 403, "InternalServerException": 500, "ModelErrorException": 424,
@@ -260,6 +268,7 @@ func TestGoSDKWaitsAsLongAsIsTold(t *testing.T) {
 }
 
 func TestGoSDKSeesABrokenStream(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	out, err := runtimeOf(s, "a", "b", 1).ConverseStream(t.Context(), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(haiku),
 		Messages: turn("Tell me a long story"), RequestMetadata: map[string]string{"fault": "cut"}})
@@ -275,6 +284,7 @@ func TestGoSDKSeesABrokenStream(t *testing.T) {
 }
 
 func TestGoSDKGivesUpAndTheServerStays(t *testing.T) {
+	t.Parallel()
 	s := start(t, simulator())
 	client := runtimeOf(s, "a", "b", 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
