@@ -260,20 +260,35 @@ func TestAJobWhoseTimeIsOver(t *testing.T) {
 	w.options.Chunks = 1
 	w.start()
 	w.input("data/a.jsonl", lines(20))
-	first, second := w.newJob("s3://in/data/a.jsonl"), w.newJob("s3://in/data/a.jsonl")
-	first.Expires, second.Expires = time.Now().Add(2*time.Second), time.Now().Add(time.Second)
-	w.submit(first)
-	w.until("five are answered", func() bool { return w.state(first).Counts.Succeeded == 5 })
-	w.submit(second)
-	if j := w.ended(second); j.Status != outcrop.JobExpired || j.Message == "" || j.Counts.Processed() != 0 {
-		t.Errorf("the one that never started: %s %q", j.Status, j.Message)
-	}
-	j := w.ended(first)
-	if j.Status != outcrop.JobPartiallyCompleted || j.Counts.Succeeded != 5 || j.Message != "15 of 20 records were not processed before the job's timeout." {
+	j := w.newJob("s3://in/data/a.jsonl")
+	j.Expires = time.Now().Add(4 * time.Second)
+	if j = w.ended(w.submit(j)); j.Status != outcrop.JobPartiallyCompleted || j.Counts.Succeeded != 5 || j.Message != "15 of 20 records were not processed before the job's timeout." {
 		t.Errorf("%s %+v %q", j.Status, j.Counts, j.Message)
 	}
 	if got := w.output(j, "a.jsonl.out"); len(got) != 5 {
 		t.Errorf("%d records in the output", len(got))
+	}
+}
+
+// Both places of the model are held: that of jobs which may wait, and that of
+// those which hurry, as the last one does.
+func TestAJobThatNeverStartedExpires(t *testing.T) {
+	w := newWorld(t, func(ctx context.Context, _ *batch.Row) ([]byte, outcrop.Receipt, error) {
+		<-ctx.Done()
+		return nil, outcrop.Receipt{}, ctx.Err()
+	})
+	w.options.Chunks = 1
+	w.start()
+	w.input("data/a.jsonl", lines(20))
+	calm, late, last := w.newJob("s3://in/data/a.jsonl"), w.newJob("s3://in/data/a.jsonl"), w.newJob("s3://in/data/a.jsonl")
+	late.Submitted, late.Expires = late.Submitted.Add(-time.Hour), late.Submitted.Add(time.Minute)
+	for _, j := range []outcrop.Job{calm, late} {
+		w.submit(j)
+		w.until("it has begun", func() bool { return w.state(j).Status == outcrop.JobInProgress })
+	}
+	last.Expires = time.Now().Add(time.Second)
+	if j := w.ended(w.submit(last)); j.Status != outcrop.JobExpired || j.Message == "" || j.Counts.Processed() != 0 {
+		t.Errorf("%s %q", j.Status, j.Message)
 	}
 }
 

@@ -39,7 +39,9 @@ func TestWorkThatIsLeftIsTakenUpAtTheStart(t *testing.T) {
 
 func TestWorkThatIsDueTomorrowIsDoneThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, echo).start()
+		w := newWorld(t, echo)
+		w.options.Poll, w.options.Rest = 5*time.Second, time.Second
+		w.start()
 		j := w.run(lines(3))
 		folder := "results/" + j.ARN.ID + "/.parts/"
 		time.Sleep(time.Hour)
