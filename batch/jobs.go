@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/riverqueue/river"
+
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/backlog"
 	"github.com/outcrop/outcrop/lifecycle"
@@ -299,30 +301,32 @@ func (r *Runner) resume(t *tx) error {
 	if err := t.requeue(chunkArgs{Resumed: true}, `holder IN ('', $1)`, r.Server); err != nil {
 		return err
 	}
-	var all []advanceArgs
-	if err := t.each(`SELECT id FROM batch_jobs WHERE winding = 1 OR status IN ('Submitted', 'Validating')`, nil, func(scan func(...any) error) error {
+	err := t.queueEach(`SELECT id FROM batch_jobs WHERE winding = 1 OR status IN ('Submitted', 'Validating')`, nil, func(scan func(...any) error) (river.JobArgs, error) {
 		var a advanceArgs
 		err := scan(&a.Job)
-		all = append(all, a)
-		return err
-	}); err != nil {
+		return a, err
+	})
+	if err != nil {
 		return err
 	}
-	for _, a := range all {
-		if err := t.queue(a); err != nil {
-			return err
-		}
-	}
-	_, err := t.exec(`UPDATE batch_chunks SET holder = '' WHERE holder = $1`, r.Server)
+	_, err = t.exec(`UPDATE batch_chunks SET holder = '' WHERE holder = $1`, r.Server)
 	return err
 }
 
 // requeue queues the chunks again that are on their way and for which the
 // condition holds, as a says.
 func (t *tx) requeue(a chunkArgs, where string, args ...any) error {
-	var all []chunkArgs
-	if err := t.each(`SELECT job, file, n FROM batch_chunks WHERE state = 'handed' AND `+where, args, func(scan func(...any) error) error {
+	return t.queueEach(`SELECT job, file, n FROM batch_chunks WHERE state = 'handed' AND `+where, args, func(scan func(...any) error) (river.JobArgs, error) {
 		err := scan(&a.Job, &a.File, &a.N)
+		return a, err
+	})
+}
+
+// queueEach queues what read makes of each row of the answer.
+func (t *tx) queueEach(query string, args []any, read func(scan func(...any) error) (river.JobArgs, error)) error {
+	var all []river.JobArgs
+	if err := t.each(query, args, func(scan func(...any) error) error {
+		a, err := read(scan)
 		all = append(all, a)
 		return err
 	}); err != nil {

@@ -6,9 +6,8 @@ import (
 )
 
 // A keeper has work done while there is any, jobs end whose time is over, and
-// those hurry that must.
-// Where no other server can queue work, nothing runs and nothing is looked at
-// while there is none. Its goroutine owns it.
+// those hurry that must. Where no other server can queue work, nothing runs and
+// nothing is looked at while there is none. Its goroutine owns it.
 type keeper struct {
 	*Runner
 	awake bool

@@ -49,8 +49,8 @@ type Server struct {
 	// connection is kept between two requests. Both waits may last longer by a
 	// quarter. Both times must be positive.
 	HeadTimeout, IdleTimeout time.Duration
-	// WriteTimeout is how long a caller may take for one write of at most 4 KiB
-	// or of one piece that the Handler gave; 0 is without end.
+	// WriteTimeout is how long a caller may take for one write: of what has
+	// gathered, or of one large piece of the Handler's. 0 is without end.
 	WriteTimeout time.Duration
 
 	draining atomic.Bool
