@@ -13,7 +13,7 @@ const module = "github.com/outcrop/outcrop"
 var floors = map[string]int{
 	"": 0,
 
-	"jsonscan": 1, "eventstream": 1, "sse": 1, "sigv4": 1, "awschunked": 1,
+	"socket": 1, "jsonscan": 1, "eventstream": 1, "sse": 1, "sigv4": 1, "awschunked": 1,
 	"step": 1, "fair": 1, "tokens": 1, "schema": 1, "shape": 1, "jsonbody": 1, "lifecycle": 1, "bucket": 1, "estimate": 1, "price": 1,
 	"backlog": 1,
 

@@ -6,8 +6,9 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/outcrop/outcrop/socket"
 )
 
 const (
@@ -28,7 +29,7 @@ type conn struct {
 	raw    net.Conn         // below stream
 	plain  bool             // there is no TLS: stream is raw
 	writev bool             // the kernel takes head and body of a request as they lie
-	fd     syscall.RawConn  // of raw, to peek at; nil if that is not possible
+	port   *socket.Port     // of raw; nil if it has none
 	peek   func(fd uintptr) // sets silent
 	silent bool
 	since  time.Time // idle since
@@ -57,11 +58,11 @@ type conn struct {
 func newConn(h *Host, stream, raw net.Conn) *conn {
 	c := &conn{host: h, stream: stream, raw: raw, plain: stream == raw}
 	c.kill = c.close
-	if tcp, ok := raw.(*net.TCPConn); ok {
+	if c.port = socket.Of(raw); c.port != nil {
 		c.writev = c.plain
-		c.watch(tcp)
+		c.watch()
 	}
-	if c.plain {
+	if c.bare() {
 		c.prepareFollow()
 	}
 	if c.turn != nil {
@@ -69,6 +70,10 @@ func newConn(h *Host, stream, raw net.Conn) *conn {
 	}
 	return c
 }
+
+// bare reports whether bytes pass between the caller and the socket as they
+// are.
+func (c *conn) bare() bool { return c.plain && c.port != nil }
 
 // cutOff ends the connection even while it is being followed: close alone
 // would then wait until the owner looks at the connection again.
@@ -151,12 +156,23 @@ func (c *conn) send(req *Request) error {
 }
 
 func (c *conn) write(b []byte) error {
-	n, err := c.stream.Write(b)
+	n, err := c.put(b)
 	for err != nil && c.early(err) {
 		b = b[n:]
-		n, err = c.stream.Write(b)
+		n, err = c.put(b)
 	}
 	return err
+}
+
+// put writes b, or what of it can be written until the deadline.
+func (c *conn) put(b []byte) (n int, err error) {
+	if c.bare() {
+		if n, err = c.port.TryWrite(b); err != nil || n == len(b) {
+			return n, err
+		}
+	}
+	more, err := c.stream.Write(b[n:])
+	return n + more, err
 }
 
 // receive reads the head of the answer.
@@ -231,7 +247,7 @@ func (c *conn) read(p []byte) (int, error) {
 		return 0, c.err
 	}
 	for {
-		n, err := c.stream.Read(p)
+		n, err := c.take(p)
 		if n > 0 {
 			c.heard, c.err = true, err
 			return n, nil
@@ -240,6 +256,13 @@ func (c *conn) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+func (c *conn) take(p []byte) (int, error) {
+	if c.bare() {
+		return c.port.Read(p)
+	}
+	return c.stream.Read(p)
 }
 
 var past = time.Unix(1, 0)

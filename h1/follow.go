@@ -43,7 +43,7 @@ func (r *Response) follow(step func() (more bool)) (more bool) {
 	c.response, c.step, c.drained, c.fresh, c.over = r, step, false, true, false
 	defer func() { c.response, c.step = nil, nil }()
 	for !c.over && r.err == nil {
-		if err := c.fd.Read(c.turn); err != nil && !c.early(err) {
+		if err := c.port.Raw().Read(c.turn); err != nil && !c.early(err) {
 			r.err = r.explain(err)
 		}
 	}
@@ -54,7 +54,7 @@ func (r *Response) follow(step func() (more bool)) (more bool) {
 // there is. It returns false to wait for the connection to become readable,
 // as syscall.RawConn wants it. Its Read forgets only at its start that a
 // connection became readable, so that nothing is missed in between.
-func (r *Response) advance(fd int) (over bool) {
+func (r *Response) advance(fd uintptr) (over bool) {
 	c := r.c
 	for {
 		for r.tells() {
@@ -92,7 +92,7 @@ func (r *Response) tells() bool {
 }
 
 // pull reads once into buf without waiting.
-func (c *conn) pull(fd int) error {
+func (c *conn) pull(fd uintptr) error {
 	if c.err != nil {
 		return c.err
 	}

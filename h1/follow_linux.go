@@ -2,8 +2,9 @@ package h1
 
 import (
 	"encoding/binary"
-	"io"
 	"syscall"
+
+	"github.com/outcrop/outcrop/socket"
 )
 
 // tcpInq is TCP_INQ and TCP_CM_INQ of linux/tcp.h (since Linux 4.18), which
@@ -12,33 +13,20 @@ const tcpInq = 36
 
 // prepareFollow makes the kernel tell with each receive what is left.
 func (c *conn) prepareFollow() {
-	if c.fd == nil {
-		return
-	}
 	told := false
-	err := c.fd.Control(func(fd uintptr) {
+	err := c.port.Raw().Control(func(fd uintptr) {
 		told = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpInq, 1) == nil
 	})
 	if err == nil && told {
-		c.turn = func(fd uintptr) bool { return c.response.advance(int(fd)) }
+		c.turn = func(fd uintptr) bool { return c.response.advance(fd) }
 	}
 }
 
 // receiveNow reads once, without waiting: the error is then EAGAIN. left is
 // false if neither bytes nor the end of the stream were left.
-func (c *conn) receiveNow(fd int, p []byte) (n int, left bool, err error) {
-	for {
-		n, oobn, _, _, err := syscall.Recvmsg(fd, p, c.oob[:], 0)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err != nil:
-			return 0, false, err
-		case n == 0:
-			return 0, false, io.EOF
-		}
-		return n, inQueue(c.oob[:oobn]) != 0, nil
-	}
+func (c *conn) receiveNow(fd uintptr, p []byte) (n int, left bool, err error) {
+	n, told, err := socket.Receive(fd, p, c.oob[:])
+	return n, inQueue(c.oob[:told]) != 0, err
 }
 
 // inQueue is the number of bytes left, as one control message tells it; an

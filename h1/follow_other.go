@@ -6,6 +6,6 @@ import "syscall"
 
 func (c *conn) prepareFollow() {}
 
-func (c *conn) receiveNow(int, []byte) (n int, left bool, err error) {
+func (c *conn) receiveNow(uintptr, []byte) (n int, left bool, err error) {
 	return 0, false, syscall.EAGAIN
 }

@@ -2,9 +2,7 @@
 
 package h1
 
-import "net"
-
-func (c *conn) watch(*net.TCPConn) {}
+func (c *conn) watch() {}
 
 // noInput cannot look at the connection here; a request that meets a closed
 // one is sent again.

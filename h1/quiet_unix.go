@@ -2,19 +2,11 @@
 
 package h1
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
 // watch prepares noInput.
-func (c *conn) watch(tcp *net.TCPConn) {
-	fd, err := tcp.SyscallConn()
-	if err != nil {
-		return
-	}
+func (c *conn) watch() {
 	var b [1]byte
-	c.fd = fd
 	c.peek = func(fd uintptr) {
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		c.silent = err == syscall.EAGAIN
@@ -25,9 +17,9 @@ func (c *conn) watch(tcp *net.TCPConn) {
 // end for this connection. Where it cannot look it says yes: a request that
 // meets a closed connection is sent again.
 func (c *conn) noInput() bool {
-	if c.fd == nil {
+	if c.peek == nil {
 		return true
 	}
 	c.silent = false
-	return c.fd.Control(c.peek) == nil && c.silent
+	return c.port.Raw().Control(c.peek) == nil && c.silent
 }

@@ -12,8 +12,9 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/outcrop/outcrop/socket"
 )
 
 // readSize is what is read at once while no body is being read; a longer head
@@ -57,8 +58,8 @@ func (s *buffers) giveBack(b *[]byte) {
 type conn struct {
 	server *Server
 	stream net.Conn
-	raw    syscall.RawConn
-	number int32 // with the watcher
+	port   *socket.Port // of stream
+	number int32        // with the watcher
 	cancel context.CancelFunc
 	idle   atomic.Bool // waits for a request, of which nothing has come
 
@@ -72,14 +73,13 @@ type conn struct {
 	target    url.URL
 	left      int64 // of the body
 	response  response
-	outgoing  outgoing
 	readArmed time.Time // the deadline that is set
 	readDue   time.Time // the one that is wanted
 }
 
-func newConn(s *Server, stream net.Conn, raw syscall.RawConn) *conn {
+func newConn(s *Server, stream net.Conn, port *socket.Port) *conn {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{server: s, stream: stream, raw: raw, cancel: cancel, request: new(http.Request)}
+	c := &conn{server: s, stream: stream, port: port, cancel: cancel, request: new(http.Request)}
 	c.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: stream.RemoteAddr().String()}).WithContext(ctx)
 	c.head.header, c.response.header = http.Header{}, http.Header{}
 	c.response.c = c
@@ -185,7 +185,24 @@ func (c *conn) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.stream.Read(p)
+	return c.port.Read(p)
+}
+
+// write writes all of p, within the server's WriteTimeout. The clock is looked
+// at only if the caller does not take it at once.
+func (c *conn) write(p []byte) error {
+	n, err := c.port.TryWrite(p)
+	if err != nil || n == len(p) {
+		return err
+	}
+	if c.server.WriteTimeout > 0 {
+		if err := c.stream.SetWriteDeadline(time.Now().Add(c.server.WriteTimeout)); err != nil {
+			return err
+		}
+		defer func() { _ = c.stream.SetWriteDeadline(time.Time{}) }() // fails only if the connection is closed
+	}
+	_, err = c.stream.Write(p[n:])
+	return err
 }
 
 // onTime reports whether a deadline that is set will do for the one that is

@@ -72,7 +72,24 @@ type strange struct {
 	file *os.File
 }
 
-func (s strange) SyscallConn() (syscall.RawConn, error) { return s.file.SyscallConn() }
+func (s strange) SyscallConn() (syscall.RawConn, error) {
+	raw, err := s.TCPConn.SyscallConn()
+	return unwatched{raw, s.file}, err
+}
+
+// An unwatched is controlled by the descriptor of a file.
+type unwatched struct {
+	syscall.RawConn
+	file *os.File
+}
+
+func (u unwatched) Control(f func(fd uintptr)) error {
+	raw, err := u.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(f)
+}
 
 func TestWhatCannotBeWatchedIsLeftToNetHTTP(t *testing.T) {
 	file, err := os.Create(t.TempDir() + "/file")

@@ -22,8 +22,9 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/outcrop/outcrop/socket"
 )
 
 // A Server serves connections. Its exported fields must not change after
@@ -116,12 +117,12 @@ func (s *Server) accept(l net.Listener) error {
 
 // begin has c served: by the loop if the system can tell of its end.
 func (s *Server) begin(c net.Conn) {
-	raw := rawConn(c)
-	if raw == nil || !s.watches() {
+	port := socket.Of(c)
+	if port == nil || !s.watches() {
 		s.rest.give(c)
 		return
 	}
-	own := newConn(s, c, raw)
+	own := newConn(s, c, port)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
@@ -141,20 +142,6 @@ func (s *Server) watches() bool {
 		s.watching.Do(s.watcher.start)
 	}
 	return s.watcher.runs()
-}
-
-// rawConn returns the descriptor of c, or nil if it has none of its own, as a
-// connection with TLS.
-func rawConn(c net.Conn) syscall.RawConn {
-	system, ok := c.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, err := system.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return raw
 }
 
 // left is called when c was closed or handed over.

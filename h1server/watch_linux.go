@@ -112,6 +112,6 @@ func (w *watcher) release(c *conn) { w.control(c, syscall.EPOLL_CTL_DEL) }
 
 func (w *watcher) control(c *conn, op int) (done bool) {
 	event := syscall.EpollEvent{Events: syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: c.number}
-	err := c.raw.Control(func(fd uintptr) { done = syscall.EpollCtl(w.fd, op, int(fd), &event) == nil })
+	err := c.port.Raw().Control(func(fd uintptr) { done = syscall.EpollCtl(w.fd, op, int(fd), &event) == nil })
 	return err == nil && done
 }

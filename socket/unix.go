@@ -1,0 +1,37 @@
+//go:build unix && (race || !(linux && (amd64 || arm64)))
+
+// The race detector learns by these calls what comes before what: that which
+// was written before that which was read elsewhere.
+
+package socket
+
+import "syscall"
+
+const present = true
+
+func read(fd uintptr, b []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), b)
+		if err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func write(fd uintptr, b []byte) (int, error) {
+	for {
+		n, err := syscall.Write(int(fd), b)
+		if err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func receive(fd uintptr, b, oob []byte) (n, told int, err error) {
+	for {
+		n, told, _, _, err = syscall.Recvmsg(int(fd), b, oob, 0)
+		if err != syscall.EINTR {
+			return max(n, 0), told, err
+		}
+	}
+}
