@@ -185,7 +185,8 @@ func TestWhatComesLateIsRemovedLater(t *testing.T) {
 }
 
 // TestAnOutputThatBecomesReadOnly fails its job, and what was written stays where
-// it is, without more tries than that.
+// it is. Whoever wrote it tries to remove it if its job had failed by then, and so
+// does whoever tidies the job; nobody tries again.
 func TestAnOutputThatBecomesReadOnly(t *testing.T) {
 	var written atomic.Int64
 	var deleted sync.Map // by key, how often
@@ -212,7 +213,7 @@ func TestAnOutputThatBecomesReadOnly(t *testing.T) {
 		t.Errorf("it left %v", parts)
 	}
 	deleted.Range(func(key, n any) bool {
-		if tries := n.(*atomic.Int64).Load(); tries != 1 {
+		if tries := n.(*atomic.Int64).Load(); tries > 2 {
 			t.Errorf("%d tries to remove %v", tries, key)
 		}
 		return true
