@@ -1,6 +1,9 @@
 package conformance_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestBadInputOfBatchJobs(t *testing.T) {
 	t.Parallel()
@@ -26,7 +29,7 @@ func TestALineOf100MBNeedsLittleMemory(t *testing.T) {
 func TestWhatIsDoneToBatchJobsThatRun(t *testing.T) {
 	t.Parallel()
 	python := need(t, "bin/python")
-	s := start(t, simulator())
+	s := start(t, strings.Replace(simulator(), "speed: 200", "speed: 5", 1))
 	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "deeds")
 }
 

@@ -70,7 +70,7 @@ func (j *job) need() int { return j.Prompt + max(j.Output, j.output) }
 
 // freshOn is how many tokens of j's prompt e would have to read.
 func (e *engine) freshOn(j *job) int {
-	if j.Prefix != 0 && !e.recent.has(j.Prefix) {
+	if j.Cached > 0 && j.Prefix != 0 && !e.recent.has(j.Prefix) {
 		return j.Prompt
 	}
 	return j.Prompt - j.Cached

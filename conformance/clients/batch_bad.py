@@ -179,9 +179,13 @@ def check_line_of_100_mb():
     true(time.monotonic() - begin < 10, f"it took {time.monotonic() - begin:.1f} s")
 
 
-# What is done to jobs that run. A record takes a moment, so that there is time.
+# What is done to jobs that run. The engine is slow, so that there is time: a
+# part of the output is written about every thousand records, and two chunks of
+# two thousand are read at a time.
 
-def running(name, output="out/", records=20000, key="slow/a.jsonl", target=None):
+RECORDS = 12000
+
+def running(name, output="out/", records=RECORDS, key="slow/a.jsonl", target=None):
     (target or bucket).put(key, b"\n".join(line(str(i)) for i in range(records)))
     arn = (target or bucket).create(name, key, outputDataConfig={"s3OutputDataConfig": {"s3Uri": f"s3://{(target or bucket).name}/{output}"}})
     end = time.monotonic() + 60
@@ -230,7 +234,7 @@ def deed_input_is_deleted_or_changed():
     s3.delete_object(Bucket=bucket.name, Key="gone/a.jsonl")
     job = bucket.ended(arn)
     equal((job["status"], job["message"]), ("Failed", "There is nothing at s3://bad-batch/gone/a.jsonl."), "deleted")
-    for name, size in (("shorter", 2), ("longer", 20001)):
+    for name, size in (("shorter", 2), ("longer", RECORDS + 1)):
         arn = running(name, key=f"{name}/a.jsonl")
         bucket.put(f"{name}/a.jsonl", b"\n".join(line(str(i)) for i in range(size)))
         job = bucket.ended(arn)
@@ -269,16 +273,16 @@ def deed_two_jobs_with_one_output_in_their_input():
 
 
 def deed_prefix_of_a_thousand_files():
-    """More than a page of a list; every fifth of them is an input."""
+    """More than a page of a list; every fiftieth of them is an input."""
     many = Bucket("many-batch")
     for i in range(1050):
-        many.put(f"in/{i % 7}/\u00fc {i:04d}+.{'txt' if i % 5 else 'jsonl'}", line(str(i)))
+        many.put(f"in/{i % 7}/\u00fc {i:04d}+.{'txt' if i % 50 else 'jsonl'}", line(str(i)))
     arn = many.create("many", "in/")
     job = many.ended(arn)
-    equal((job["status"], job["successRecordCount"]), ("Completed", 210), "job")
+    equal((job["status"], job["successRecordCount"]), ("Completed", 21), "job")
     keys = [o["Key"] for page in s3.get_paginator("list_objects_v2").paginate(Bucket="many-batch", Prefix=many.folder(job)) for o in page["Contents"]]
-    equal(len([key for key in keys if "/.parts/" not in key]), 211, "objects of the output")
-    equal([l["recordId"] for l in many.lines(job, "0/\u00fc 1015+.jsonl.out")], ["1015"], "a file of it")
+    equal(len([key for key in keys if "/.parts/" not in key]), 22, "objects of the output")
+    equal([l["recordId"] for l in many.lines(job, "0/\u00fc 0700+.jsonl.out")], ["700"], "a file of it")
 
 
 checks = Checks()
