@@ -171,6 +171,7 @@ type Runner struct {
 	mu      sync.Mutex
 	running map[chunkID]bool // chunks that this process works on
 
+	bulky   bulky
 	queued  chan struct{}   // work was
 	asleep  atomic.Bool     // nothing runs, for want of work
 	life    context.Context // ends with Close

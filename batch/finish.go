@@ -93,7 +93,7 @@ func (r *Runner) assemble(ctx context.Context, j *job, f *file) error {
 	}
 	if len(parts) > 0 {
 		bucket, folder := j.folder()
-		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
+		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bulky: &r.bulky, account: j.ARN.Account, bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
 		err := w.write(parts)
 		var gone missing
 		if errors.As(err, &gone) { // if not because someone else has ended the job
@@ -126,6 +126,8 @@ func (t *tx) parts(id string, file int64) (all []Object, err error) {
 type output struct {
 	ctx         context.Context
 	objects     Objects
+	bulky       *bulky
+	account     string
 	bucket, key string
 	upload      string
 	etags       []string
@@ -145,6 +147,12 @@ func (w *output) write(parts []Object) (err error) {
 	var size int64
 	for _, p := range parts {
 		size += p.Size
+	}
+	if size > records.LongLine {
+		if err := w.bulky.enter(w.ctx, w.account); err != nil {
+			return err
+		}
+		defer w.bulky.leave(w.account)
 	}
 	w.buf = make([]byte, 0, min(size, partSize))
 	for _, p := range parts {

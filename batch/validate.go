@@ -318,6 +318,17 @@ func (r *Runner) scan(ctx context.Context, j *job, f *file, first int64) error {
 	defer func() { _ = body.Close() }()
 	p := records.Planner{Records: r.ChunkRecords, Bytes: r.ChunkBytes, First: first}
 	tokens, lines := map[int64]int64{}, records.NewLines(body, 0, r.MaxLine)
+	bulky := false
+	lines.Long = func() (err error) {
+		err = r.bulky.enter(ctx, j.ARN.Account)
+		bulky = err == nil
+		return err
+	}
+	defer func() {
+		if bulky {
+			r.bulky.leave(j.ARN.Account)
+		}
+	}()
 	for {
 		line, ok := lines.Next()
 		if !ok {

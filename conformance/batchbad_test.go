@@ -1,9 +1,6 @@
 package conformance_test
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 func TestBadInputOfBatchJobs(t *testing.T) {
 	t.Parallel()
@@ -29,7 +26,7 @@ func TestALineOf100MBNeedsLittleMemory(t *testing.T) {
 func TestWhatIsDoneToBatchJobsThatRun(t *testing.T) {
 	t.Parallel()
 	python := need(t, "bin/python")
-	s := start(t, strings.Replace(simulator(), "speed: 200", "speed: 5", 1))
+	s := start(t, simulatorAt("5"))
 	suite(t, s.environment(t), t.TempDir(), python, script("batch_bad.py"), "deeds")
 }
 

@@ -102,9 +102,12 @@ func report(t *testing.T, lines *bufio.Scanner) (checks int) {
 // NAME} injects a fault. Not at once: smithy-go 1.28.8 closes the request body
 // when the answer's head comes, and if that is before net/http has looked for
 // the body's end, the connection breaks in the middle of the stream.
-func simulator() string {
+func simulator() string { return simulatorAt("200") }
+
+// simulatorAt is simulator with engines of that speed.
+func simulatorAt(speed string) string {
 	var b strings.Builder
-	b.WriteString("keys: open\nlog: {format: json, level: warn}\nbuiltin: all\nsim:\n  speed: 200\n" +
+	b.WriteString("keys: open\nlog: {format: json, level: warn}\nbuiltin: all\nsim:\n  speed: " + speed + "\n" +
 		"  replies:\n    - {match: '^ping (\\d+)$', text: 'pong $1'}\n  faults:\n")
 	for _, code := range []string{"AccessDeniedException", "InternalServerException", "ModelErrorException", "ModelNotReadyException",
 		"ModelTimeoutException", "ResourceNotFoundException", "ServiceUnavailableException", "ServiceQuotaExceededException",

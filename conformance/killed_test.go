@@ -263,7 +263,7 @@ func (o *owner) exact(t *testing.T, store, s *server, f *killedFile) {
 func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
 	t.Parallel()
 	owners := []*owner{{account: "111122223333", bucket: "one"}, {account: "222233334444", bucket: "two"}, {account: "333344445555", bucket: "three"}}
-	kills, file := number("OUTCROP_KILLS", 6), killedRecords(number("OUTCROP_KILL_RECORDS", 6000)/len(owners))
+	kills, file := number("OUTCROP_KILLS", 6), killedRecords(number("OUTCROP_KILL_RECORDS", 6600)/len(owners))
 	s := launch(t, killedConfig(file.tokens))
 	if !s.ready() {
 		t.Fatal(s.err)

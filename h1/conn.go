@@ -28,7 +28,7 @@ type conn struct {
 	stream net.Conn         // plain or TLS
 	raw    net.Conn         // below stream
 	plain  bool             // there is no TLS: stream is raw
-	writev bool             // the kernel takes head and body of a request as they lie
+	writev bool             // the kernel takes head and body of a request as they lie: there is no TLS, and a port
 	port   *socket.Port     // of raw; nil if it has none
 	peek   func(fd uintptr) // sets silent
 	silent bool

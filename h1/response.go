@@ -237,7 +237,7 @@ func (r *Response) cut(err error) error {
 // in quiet.
 func (r *Response) direct(room int) bool {
 	c := r.c
-	return room >= directSize && c.bare() && c.r == c.w && r.frame.at == inData && !r.frame.chunked
+	return room >= directSize && c.bare() && c.peek != nil && c.r == c.w && r.frame.at == inData && !r.frame.chunked
 }
 
 // Ready reports whether bytes of the body are at hand, so that the next Read

@@ -29,6 +29,10 @@ type Line struct {
 
 // Lines reads the lines of a file. Its memory is bounded by the longest line.
 type Lines struct {
+	// Long, if not nil, is asked once, before a line takes more than LongLine
+	// bytes of memory. It may wait. Its error ends the lines.
+	Long func() error
+
 	r      *bufio.Reader
 	at     int64
 	number int64
@@ -36,6 +40,9 @@ type Lines struct {
 	buf    []byte
 	err    error
 }
+
+// LongLine is up to which size lines are taken to be no matter.
+const LongLine = 1 << 20
 
 // NewLines returns the lines of what r reads, which begins at the offset at of
 // its file. A line of more than max bytes is ErrLongLine.
@@ -97,7 +104,9 @@ func (l *Lines) read() []byte {
 		if err == nil && len(l.buf) == 0 {
 			return piece
 		}
-		l.keep(piece)
+		if l.err = l.keep(piece); l.err != nil {
+			return nil
+		}
 		if err != bufio.ErrBufferFull {
 			l.err = err
 			return l.buf
@@ -105,11 +114,28 @@ func (l *Lines) read() []byte {
 	}
 }
 
-// keep appends to the line in a few large steps: append's own, of a quarter
-// each, would leave several times the longest line behind.
-func (l *Lines) keep(piece []byte) {
+// keep appends to the line in two large steps: append's own, of a quarter each,
+// would leave several times the longest line behind.
+func (l *Lines) keep(piece []byte) error {
 	if size := len(l.buf) + len(piece); size > cap(l.buf) {
-		l.buf = append(make([]byte, 0, min(32*size, l.max)), l.buf...)
+		room := min(LongLine, l.max)
+		if size > room {
+			room = min(32*size, l.max)
+			if err := l.ask(); err != nil {
+				return err
+			}
+		}
+		l.buf = append(make([]byte, 0, room), l.buf...)
 	}
 	l.buf = append(l.buf, piece...)
+	return nil
+}
+
+func (l *Lines) ask() error {
+	long := l.Long
+	if long == nil {
+		return nil
+	}
+	l.Long = nil
+	return long()
 }

@@ -271,6 +271,31 @@ func TestALongLineTakesItsLengthAndLittleMore(t *testing.T) {
 	}
 }
 
+// TestLongLinesAreAskedForOnce before they take memory, and others never.
+func TestLongLinesAreAskedForOnce(t *testing.T) {
+	short, long := strings.Repeat("x", records.LongLine/2)+"\n", strings.Repeat("y", 2*records.LongLine)+"\n"
+	asked := 0
+	l := records.NewLines(strings.NewReader(short+short+long+long+short), 0, 4*records.LongLine)
+	l.Long = func() error { asked++; return nil }
+	for n, want := range []int{0, 0, 1, 1, 1} {
+		if _, ok := l.Next(); !ok || asked != want {
+			t.Errorf("line %d: %v, asked %d times", n+1, ok, asked)
+		}
+	}
+	refused := errors.New("no room")
+	l = records.NewLines(strings.NewReader(short+long+short), 0, 4*records.LongLine)
+	l.Long = func() error { return refused }
+	if _, ok := l.Next(); !ok {
+		t.Errorf("a short line is refused: %v", l.Err())
+	}
+	if _, ok := l.Next(); ok || l.Err() != refused || l.Number() != 2 {
+		t.Errorf("%v, %v at line %d", ok, l.Err(), l.Number())
+	}
+	if _, ok := l.Next(); ok {
+		t.Error("there is a line after that")
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }

@@ -14,6 +14,7 @@ package socket
 import (
 	"io"
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -36,7 +37,8 @@ type transfer struct {
 }
 
 // Of returns the port of c; nil if it has none: if c has no socket of its own, as
-// a connection with TLS, or the system has no such sockets.
+// a connection with TLS, or the system has no such sockets. What a type around a
+// TCP connection does in Read and Write of its own is passed by.
 func Of(c net.Conn) *Port {
 	own, ok := c.(syscall.Conn)
 	if !ok || !present {
@@ -65,14 +67,22 @@ func (p *Port) Read(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return t.n, t.err
+	return t.n, named("read", t.err)
+}
+
+// named is err with the name of the call that failed.
+func named(call string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return os.NewSyscallError(call, err)
 }
 
 // take reads what is there, and returns false to be called again when there is
 // something.
 func (p *Port) take(fd uintptr) (done bool) {
 	t := &p.in
-	t.n, t.err = Read(fd, t.p)
+	t.n, t.err = readOnce(fd, t.p)
 	return t.err != syscall.EAGAIN
 }
 
@@ -86,7 +96,7 @@ func (p *Port) TryWrite(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return t.n, t.err
+	return t.n, named("write", t.err)
 }
 
 // give writes until nothing more is taken. It is never to be called again.
@@ -97,6 +107,9 @@ func (p *Port) give(fd uintptr) (done bool) {
 		if err == syscall.EAGAIN {
 			return true
 		}
+		if n == 0 && err == nil {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			t.err = err
 			return true
@@ -106,9 +119,9 @@ func (p *Port) give(fd uintptr) (done bool) {
 	return true
 }
 
-// Read reads once from the socket with the descriptor, which must not block. The
-// error is syscall.EAGAIN if there is nothing to read, and io.EOF at the end.
-func Read(fd uintptr, b []byte) (int, error) {
+// readOnce reads once. The error is syscall.EAGAIN if there is nothing to read,
+// and io.EOF at the end.
+func readOnce(fd uintptr, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
@@ -119,13 +132,18 @@ func Read(fd uintptr, b []byte) (int, error) {
 	return n, err
 }
 
-// Receive reads once into b, which is not empty, like Read, and beside that what
-// the kernel tells of the socket with it: the first told bytes of oob are then
-// control messages.
+// Receive reads once from the socket with the descriptor, which does not block,
+// into b, which is not empty: for use in the Read of Raw. The error is
+// syscall.EAGAIN if there is nothing to read, and io.EOF at the end. Beside that
+// the kernel may tell of the socket: the first told bytes of oob are then control
+// messages.
 func Receive(fd uintptr, b, oob []byte) (n, told int, err error) {
 	n, told, err = receive(fd, b[:min(len(b), most)], oob)
-	if n == 0 && err == nil {
-		err = io.EOF
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case n == 0:
+		return 0, told, io.EOF
 	}
-	return n, told, err
+	return n, told, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -89,8 +90,19 @@ func TestTryWriteTakesWhatTheSystemTakesAndDoesNotWait(t *testing.T) {
 			break
 		}
 	}
-	if n, err := out.TryWrite(big); n != 0 || err != nil {
-		t.Errorf("a full system takes %d bytes, %v", n, err)
+	full := false
+	for range 1000 { // what was acknowledged late makes room once more
+		n, err := out.TryWrite(big)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if written += n; n == 0 {
+			full = true
+			break
+		}
+	}
+	if !full {
+		t.Errorf("it is never full: %d bytes", written)
 	}
 	b.Close()
 	if n, err := io.Copy(io.Discard, a); n != int64(written) || err != nil {
@@ -131,17 +143,23 @@ func TestClosedAndResetConnectionsAreErrors(t *testing.T) {
 	}
 }
 
-// TestCloseEndsARead that waits, as it does one of the connection.
+// TestCloseEndsARead, whether it waits by then or not, as it does one of the
+// connection.
 func TestCloseEndsARead(t *testing.T) {
-	a, _ := pair(t)
-	in, ended := port(t, a), make(chan error, 1)
-	go func() {
-		_, err := in.Read(make([]byte, 10))
-		ended <- err
-	}()
-	a.Close()
-	if err := <-ended; !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
+	for wait := range 20 {
+		a, _ := pair(t)
+		in, ended := port(t, a), make(chan error, 1)
+		go func() {
+			_, err := in.Read(make([]byte, 10))
+			ended <- err
+		}()
+		for range wait * 100 {
+			runtime.Gosched()
+		}
+		a.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
 	}
 }
 
@@ -176,15 +194,17 @@ func TestReceiveTellsOfTheEnd(t *testing.T) {
 	var end error
 	buf, oob := make([]byte, 10), make([]byte, 64)
 	err := in.Raw().Read(func(fd uintptr) bool {
-		n, told, err := socket.Receive(fd, buf, oob)
-		if err == syscall.EAGAIN {
-			return false
+		for end == nil { // the end may have come with the bytes: nothing else tells of it
+			n, told, err := socket.Receive(fd, buf, oob)
+			if err == syscall.EAGAIN {
+				return false
+			}
+			if told != 0 {
+				t.Errorf("%d bytes of control messages, which nobody asked for", told)
+			}
+			got, end = append(got, buf[:n]...), err
 		}
-		if told != 0 {
-			t.Errorf("%d bytes of control messages, which nobody asked for", told)
-		}
-		got, end = append(got, buf[:n]...), err
-		return err != nil
+		return true
 	})
 	if string(got) != "last" || end != io.EOF || err != nil {
 		t.Errorf("%q, %v, %v", got, end, err)

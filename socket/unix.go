@@ -1,7 +1,7 @@
-//go:build unix && (race || !(linux && (amd64 || arm64)))
+//go:build unix && (race || msan || asan || !(linux && (amd64 || arm64)))
 
-// The race detector learns by these calls what comes before what: that which
-// was written before that which was read elsewhere.
+// The detectors of races and of memory that is not set learn from the reads and
+// writes of package syscall what comes before what, and what is set.
 
 package socket
 

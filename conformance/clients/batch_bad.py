@@ -180,10 +180,10 @@ def check_line_of_100_mb():
 
 
 # What is done to jobs that run. The engine is slow, so that there is time: a
-# part of the output is written about every thousand records, and two chunks of
-# two thousand are read at a time.
+# part of the output is written every few hundred records, and four chunks of two
+# thousand are worked on at a time.
 
-RECORDS = 12000
+RECORDS = 16000
 
 def running(name, output="out/", records=RECORDS, key="slow/a.jsonl", target=None):
     (target or bucket).put(key, b"\n".join(line(str(i)) for i in range(records)))
