@@ -218,3 +218,31 @@ func TestTenantsThatAskForOptimizedLatencyAreServedLikeOthers(t *testing.T) {
 		t.Errorf("Jain's index %.5f of %v", got, r.service)
 	}
 }
+
+// A class whose floor is due waits for the request that it is due to, and lets
+// no other of its own in before it.
+func TestOptimizedRequestsWaitBehindTheOneThatAFloorIsDueTo(t *testing.T) {
+	c := fair.Harvest()
+	c.Bound, c.LaneTokens, c.LaneEngines = unbound().Bound, 20, 3
+	one := fair.Capacity{KVTokens: 100, MaxSeqs: 1, StepBudget: 20, PrefillRate: 10, DecodeRate: 10}
+	lane := marked(one)
+	lane.Lane = true
+	p := pool(t, c, one, lane, lane)
+	for id := range fair.ID(2) {
+		submit(t, p, 0, fair.Request{ID: id + 1, Prompt: 1, Class: outcrop.ClassBatch, Optimized: true})
+	}
+	submit(t, p, 0, fair.Request{ID: 3, Prompt: 40, Class: outcrop.ClassDefault})
+	submit(t, p, 0, fair.Request{ID: 4, Prompt: 1, Class: outcrop.ClassDefault, Optimized: true})
+	out := submit(t, p, 0, fair.Request{ID: 5, Prompt: 1, Class: outcrop.ClassPriority})
+	if len(out) != 2 || out[0].Kind != fair.AbortAndResume || out[0].ID != 3 {
+		t.Fatalf("got %+v", out) // the floor has the credit of request 3 now
+	}
+	lane.Lane, lane.MaxSeqs = false, 3
+	if out = p.Up(0, 1, lane, nil); len(out) > 0 {
+		t.Errorf("got %+v", out)
+	}
+	mustBe(t, "gate of the other", gates(t, p, 4)[1], fair.GateOpen)
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -287,7 +287,8 @@ func (p *Pool) checkExpiry() error {
 }
 
 // checkIdle looks for an engine whose gate is open for the request that is
-// next of its class, or next of those that ask for optimized latency.
+// next of its class, or next of those that ask for optimized latency, unless the
+// class waits for the one that its floor is due to.
 func (p *Pool) checkIdle() error {
 	for i := outcrop.NumClasses - 1; i >= 0; i-- {
 		c := &p.classes[i]
@@ -300,7 +301,7 @@ func (p *Pool) checkIdle() error {
 		if e := p.choose(c.all.items[0].head(), byRank); e != nil {
 			return fmt.Errorf("engine %d is open for class %v, which waits", e.id, c.rank)
 		}
-		if j := c.nextOptimized(); j != nil {
+		if j := c.nextOptimized(); j != nil && !p.floorDue(i) {
 			if e := p.choose(j, byLatency); e != nil {
 				return fmt.Errorf("engine %d is open for optimized latency in class %v, which waits", e.id, c.rank)
 			}
