@@ -38,24 +38,23 @@ func (p *Pool) fill(d time.Duration) {
 		due[i] = p.floorDue(i)
 	}
 	needed := p.needDue()
-	keep := kept(d)
-	p.drained.pass(d, keep, p.queued > 0)
-	rate := p.drained.rate(p.rate)
+	seconds, keep := d.Seconds(), kept(d)
+	p.drained.pass(seconds, keep, p.queued > 0)
 	for i := range p.classes {
 		c := &p.classes[i]
-		c.drained.pass(d, keep, c.queued > 0)
-		c.given.pass(d, keep, false)
+		c.drained.pass(seconds, keep, c.queued > 0)
+		c.given.pass(seconds, keep, false)
 		if share := p.config.Floor[i]; share > 0 && c.queued > 0 && p.standing > 0 {
-			c.credit = min(c.credit+Service(share*rate*d.Seconds()), p.floorBurst(i))
+			c.credit = min(c.credit+Service(share*p.drained.rate(p.rate)*seconds), p.floorBurst(i))
 		}
 	}
 	for i := range p.classes {
 		p.due = p.due || p.floorDue(i) != due[i]
 	}
-	p.save(d)
+	p.save(seconds)
 	p.due = p.due || p.needDue() != needed
 	for _, e := range p.engines {
-		level := min(e.level+p.capRate(e)*d.Seconds(), p.capBurst(e))
+		level := min(e.level+p.capRate(e)*seconds, p.capBurst(e))
 		p.due = p.due || e.level < 0 && level >= 0
 		e.level = level
 	}
@@ -135,10 +134,12 @@ func (p *Pool) start(out []Action) []Action {
 // floorDue reports whether the class waits and has saved the credit for its
 // next request.
 func (p *Pool) floorDue(i int) bool {
+	return p.config.Floor[i] > 0 && p.classes[i].queued > 0 && p.floorPaid(i)
+}
+
+// floorPaid reports whether the credit of a class that waits is enough.
+func (p *Pool) floorPaid(i int) bool {
 	c := &p.classes[i]
-	if p.config.Floor[i] <= 0 || c.queued == 0 {
-		return false
-	}
 	return c.credit >= min(c.all.items[0].head().cost, p.floorBurst(i))
 }
 

@@ -341,34 +341,3 @@ func (c Capacity) normal() Capacity {
 	}
 	return c
 }
-
-// recent remembers the prefixes that an engine was handed last.
-type recent struct {
-	count map[uint64]int
-	ring  []uint64
-	next  int
-}
-
-const maxRecent = 4096
-
-func (r *recent) has(prefix uint64) bool { return r.count[prefix] > 0 }
-
-func (r *recent) add(prefix uint64) {
-	if prefix == 0 {
-		return
-	}
-	if r.count == nil {
-		r.count = map[uint64]int{}
-	}
-	r.count[prefix]++
-	if len(r.ring) < maxRecent {
-		r.ring = append(r.ring, prefix)
-		return
-	}
-	old := r.ring[r.next]
-	if r.count[old]--; r.count[old] == 0 {
-		delete(r.count, old)
-	}
-	r.ring[r.next] = prefix
-	r.next = (r.next + 1) % maxRecent
-}

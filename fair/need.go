@@ -78,14 +78,14 @@ func (p *Pool) needRate() float64 {
 // needBurst is the most that is saved, and owed: ten seconds' worth.
 func (p *Pool) needBurst() Service { return Service(10 * p.needRate()) }
 
-// save adds what d brings to what is saved: for ten seconds, or for the next
-// request if that is longer.
-func (p *Pool) save(d time.Duration) {
+// save adds what so many seconds bring to what is saved: for ten seconds, or for
+// the next request if that is longer.
+func (p *Pool) save(seconds float64) {
 	if p.need.rate <= 0 || p.need.queued == 0 || p.standing == 0 {
 		return
 	}
 	most := max(p.needBurst(), p.nextHurried().cost)
-	p.need.credit = min(p.need.credit+Service(p.needRate()*d.Seconds()), most)
+	p.need.credit = min(p.need.credit+Service(p.needRate()*seconds), most)
 }
 
 // needDue reports whether the next of those that must hurry is paid for.

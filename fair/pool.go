@@ -67,7 +67,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 	out = p.advance(now, out)
 	p.arrival++
 	p.counts[r.Class].Submitted++
-	j := p.newJob(r)
+	j := p.newJob(&r)
 	if bound, level, limit := p.refusal(j); bound != 0 {
 		p.classes[r.Class].rest(j.tenant)
 		p.counts[r.Class].Refused++
@@ -88,10 +88,11 @@ func (r *Request) valid() bool {
 		r.Cached >= 0 && r.Output >= 0 && r.Output <= math.MaxInt32 && r.MaxWait >= 0 && r.Deadline >= 0
 }
 
-func (p *Pool) newJob(r Request) *job {
+func (p *Pool) newJob(r *Request) *job {
 	r.Cached = min(r.Cached, r.Prompt-1)
 	j := p.lend()
-	*j = job{Request: r, arrival: p.arrival, came: p.now, at: -1, expiry: -1}
+	*j = job{arrival: p.arrival, came: p.now, at: -1, expiry: -1}
+	j.Request = *r
 	j.tenant = p.classes[r.Class].tenant(r.Tenant, r.Weight)
 	fresh := r.Prompt - r.Cached
 	j.cost = Service(fresh) + p.output(r.Output)
