@@ -14,11 +14,12 @@ import (
 // messages of a request path to it; its own go to the ticket. Messages hold no
 // more than a wire could carry, so that a dispatcher can live in another
 // process. A message about an attempt that is over is ignored. Only first has
-// an answer that the path must wait for.
+// an answer that the path must wait for; an answer that comes in one piece needs
+// no first, since its end follows at once.
 type dispatcher interface {
 	// submit hands a request in. What becomes of it is told to t; it may be
-	// known when submit returns.
-	submit(o order, t *ticket)
+	// known when submit returns, after which o is the caller's again.
+	submit(o *order, t *ticket)
 	// first tells that the engine's answer has come to its first token. If it
 	// reports false, the attempt was taken back, and nothing of it may go out.
 	first(id fair.ID, attempt int) bool
@@ -155,6 +156,18 @@ func (t *ticket) begin(attempt int, stop context.CancelCauseFunc) bool {
 		return false
 	}
 	t.stop = stop
+	return true
+}
+
+// keep tells that the attempt has its answer, so that it is not stopped any
+// more; it reports false if it was taken back before.
+func (t *ticket) keep(attempt int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fate.kind != granted || t.fate.attempt != attempt {
+		return false
+	}
+	t.stop = nil
 	return true
 }
 

@@ -105,6 +105,9 @@ func (e *engine) ended(now time.Duration, j *job, end end) {
 	switch end.failure {
 	case "":
 		e.served++
+		if j.took == 0 { // an answer in one piece
+			e.reading = now
+		}
 		e.health.Succeeded()
 		e.correction.Served(now)
 	case outcrop.CodeUnavailable, outcrop.CodeModelStream, outcrop.CodeModelTimeout:

@@ -48,9 +48,9 @@ func (p *Pool) begin(ctx context.Context, req *outcrop.Request, out outcrop.Sink
 	v.pool, v.req, v.began, v.id = p, req, time.Now(), fair.ID(p.ids.Add(1))
 	v.receipt.Class, v.receipt.Scheduled = req.Class, true
 	v.waits = v.began
-	v.sink = sink{out: out, queue: p.queue, id: v.id}
+	v.sink = sink{out: out, queue: p.queue, ticket: &v.ticket, id: v.id}
 	v.order = p.order(req, v.id)
-	p.queue.submit(v.order, &v.ticket)
+	p.queue.submit(&v.order, &v.ticket)
 	return v, nil
 }
 
@@ -63,7 +63,9 @@ func (v *invocation) end() {
 // free gives v back. The dispatcher has forgotten it, so that nothing more is
 // told to its ticket.
 func (p *Pool) free(v *invocation) {
+	kept := v.leash
 	*v = invocation{}
+	v.leash = kept
 	p.invocations.Put(v)
 }
 
@@ -77,6 +79,7 @@ type invocation struct {
 	waits   time.Time // since when it waits
 	order   order
 	ticket  ticket
+	leash   leash
 	sink    sink
 	receipt outcrop.Receipt
 	failure error // of the last attempt
@@ -92,6 +95,7 @@ type invocation struct {
 // left alone.
 func (v *invocation) leave() {
 	if !v.settled {
+		v.leash.loosen(false)
 		v.pool.queue.abort(v.id, v.sink.tokens)
 		return
 	}
@@ -118,23 +122,24 @@ func (v *invocation) run(ctx context.Context) error {
 		if again, err := v.attempt(ctx); !again {
 			return err
 		}
+		v.waits = time.Now()
 	}
 }
 
 // attempt runs the request on the engine that was granted. Again reports that
 // the ticket knows how it goes on.
 func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	if !v.ticket.begin(v.final.attempt, stop) {
+	running := v.leash.under(ctx)
+	defer v.leash.loosen(v.req.Batch)
+	if !v.ticket.begin(v.final.attempt, v.leash.stop) {
 		return true, nil
 	}
-	v.sink.attempt, v.sink.held = v.final.attempt, false
+	req := v.request()
+	v.sink.attempt, v.sink.held, v.sink.streams = v.final.attempt, false, req.Streaming
 	v.attempts++
 	v.launched = time.Now()
-	v.receipt, err = v.final.engine.Model.Invoke(running, v.request(), &v.sink)
+	v.receipt, err = v.final.engine.Model.Invoke(running, req, &v.sink)
 	v.ticket.ended()
-	v.waits = time.Now()
 	v.complete()
 	v.tried(err)
 	return v.settle(ctx, err)
@@ -193,15 +198,18 @@ func (v *invocation) settle(ctx context.Context, err error) (again bool, _ error
 	}
 	code, _ := codeOf(err)
 	current := queue.finished(v.id, attempt, end{usage: v.receipt.Usage, exact: !v.receipt.Estimated, failure: code})
-	if !current && !v.sink.sent {
+	switch {
+	case !current && !v.sink.sent:
 		return true, nil
+	case !current:
+		queue.abort(v.id, v.sink.tokens) // it may be in the queue again, for an answer that is there
 	}
 	if code == outcrop.CodeModelStream {
 		if failed := v.sink.open(); failed != nil {
 			return false, failed
 		}
 	}
-	v.pool.caches.learn(v.order.Prefix, v.receipt.Usage.CacheRead)
+	v.pool.caches.learn(v.req, v.order.Prefix, v.receipt.Usage.CacheRead)
 	return false, err
 }
 

@@ -56,12 +56,12 @@ func newLocal(c fair.Config) *local {
 // does not move.
 func (d *local) now() time.Duration { return time.Since(d.origin) }
 
-func (d *local) submit(o order, t *ticket) {
+func (d *local) submit(o *order, t *ticket) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
 	j := d.job()
-	*j = job{order: o, ticket: t, since: now}
+	j.order, j.ticket, j.since = *o, t, now
 	if d.closed {
 		d.refuse(now, j, fair.Action{Bound: fair.BoundEngines, Retry: time.Second})
 		return
@@ -97,7 +97,7 @@ func (d *local) fitting(r *fair.Request) int {
 
 // waiting notes that j has to wait, and tells it why.
 func (d *local) waiting(j *job) {
-	if d.jobs[j.ID] == nil || j.engine != nil {
+	if j.engine != nil || d.jobs[j.ID] == nil {
 		return
 	}
 	d.waits[j.Class] = j.ID

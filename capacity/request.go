@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/fair"
@@ -33,10 +34,13 @@ func (p *Pool) order(req *outcrop.Request, id fair.ID) order {
 	r := fair.Request{
 		ID: id, Tenant: tenant(req), Weight: terms.Weight, Class: req.Class,
 		Prompt: min(max(input, 1), math.MaxInt32), Output: min(output, math.MaxInt32),
-		MaxWait: max(terms.MaxWait, 0), Prefix: prefix(req), Optimized: req.Latency == outcrop.LatencyOptimized,
+		MaxWait: max(terms.MaxWait, 0), Optimized: req.Latency == outcrop.LatencyOptimized,
 		Hurry: req.Batch && req.Class > outcrop.ClassBatch,
 	}
-	r.Cached = max(p.caches.expect(r.Prefix), req.Estimate.Cached, 0)
+	if req.Estimate.Cached > 0 || p.caches.told.Load() {
+		r.Prefix = prefix(req)
+		r.Cached = max(p.caches.expect(r.Prefix), req.Estimate.Cached, 0)
+	}
 	return order{Request: r, deadline: terms.Deadline, streams: req.Streaming}
 }
 
@@ -154,8 +158,11 @@ func (d *digest) fold(a, b uint64) {
 }
 
 // prefixes remembers how many tokens of prompts with a prefix were found in an
-// engine's cache last. An engine that does not tell is taken to cache nothing.
+// engine's cache last. An engine that does not tell is taken to cache nothing:
+// as long as none of a pool has told, its prefixes are not looked at.
 type prefixes struct {
+	told atomic.Bool
+
 	mu   sync.Mutex
 	read map[uint64]int
 	ring [maxPrefixes]uint64
@@ -173,23 +180,32 @@ func (p *prefixes) expect(prefix uint64) int {
 	return p.read[prefix]
 }
 
-func (p *prefixes) learn(prefix uint64, cacheRead int) {
-	if prefix == 0 {
+// learn notes how much of the prompt of req was found, whose prefix is given
+// unless nobody looked at it yet.
+func (p *prefixes) learn(req *outcrop.Request, known uint64, cacheRead int) {
+	if known == 0 && cacheRead > 0 {
+		known = prefix(req)
+	}
+	if known == 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, ok := p.read[known]; ok {
+		p.read[known] = max(cacheRead, 0)
+		return
+	}
+	if cacheRead > 0 {
+		p.add(known, cacheRead)
+	}
+}
+
+func (p *prefixes) add(prefix uint64, cacheRead int) {
 	if p.read == nil {
 		p.read = map[uint64]int{}
+		p.told.Store(true)
 	}
-	_, known := p.read[prefix]
-	if !known && cacheRead <= 0 {
-		return
-	}
-	p.read[prefix] = max(cacheRead, 0)
-	if known {
-		return
-	}
+	p.read[prefix] = cacheRead
 	if old := p.ring[p.next]; old != 0 {
 		delete(p.read, old)
 	}

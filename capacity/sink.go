@@ -18,8 +18,10 @@ const (
 type sink struct {
 	out     outcrop.Sink
 	queue   dispatcher
+	ticket  *ticket
 	id      fair.ID
 	attempt int
+	streams bool // the engine was asked to
 
 	held     bool // a Start
 	sent     bool // the attempt is the last one
@@ -53,12 +55,25 @@ func (s *sink) Send(e outcrop.Event) error {
 
 // commit makes this the last attempt.
 func (s *sink) commit() error {
-	if !s.queue.first(s.id, s.attempt) {
+	if !s.granted() {
 		return errTakenBack
 	}
-	s.sent, s.at = true, time.Now()
-	s.tokens, s.reported = 0, 0
+	s.sent, s.tokens, s.reported = true, 0, 0
+	if s.streams {
+		s.at = time.Now()
+	}
 	return s.open()
+}
+
+// granted asks whether the attempt may answer: the dispatcher if that takes
+// time, and it must not give the engine to another one meanwhile. The end of an
+// answer in one piece comes right behind; should the dispatcher have taken the
+// attempt back in between, the answer is good all the same.
+func (s *sink) granted() bool {
+	if s.streams {
+		return s.queue.first(s.id, s.attempt)
+	}
+	return s.ticket.keep(s.attempt)
 }
 
 // open sends a Start that was held back.
@@ -75,10 +90,11 @@ func (s *sink) open() error {
 // longDelta is more text than one token has: about four tokens of English.
 const longDelta = 16
 
-// count counts a delta as a token, and a long one as several.
+// count counts a delta as a token, and a long one as several, and tells of them
+// if they come one after the other.
 func (s *sink) count(text int) {
 	s.tokens += 1 + text/longDelta
-	if s.tokens < s.reported+reportTokens {
+	if !s.streams || s.tokens < s.reported+reportTokens {
 		return
 	}
 	s.reported = s.tokens
