@@ -20,16 +20,11 @@ type chunkID struct {
 // time the next one of the job whose turn it is. Jobs that hurry have as many
 // places of their own, since work on the others may stand still.
 func (r *Runner) handOut(t *tx, model string) error {
-	for {
-		busy, err := t.busy(model)
-		if err != nil {
-			return err
-		}
-		handed, err := r.handOne(t, model, busy)
-		if err != nil || !handed {
-			return err
-		}
+	busy, err := t.busy(model)
+	for handed := err == nil; handed; {
+		handed, err = r.handOne(t, model, busy)
 	}
+	return err
 }
 
 // busy is how many chunks of a model are on their way, of jobs that hurry and
@@ -47,8 +42,8 @@ func (t *tx) busy(model string) (busy map[bool]int, err error) {
 	return busy, err
 }
 
-// handOne queues one chunk of a job for whose kind there is a place; handed is
-// false if there is none.
+// handOne queues one chunk of a job for whose kind there is a place, and counts
+// it with the busy ones; handed is false if there is none.
 func (r *Runner) handOne(t *tx, model string, busy map[bool]int) (handed bool, err error) {
 	jobs, err := t.jobs(`model = $1 AND status IN ('Scheduled', 'InProgress') AND expires > $2
 		AND EXISTS (SELECT 1 FROM batch_chunks c WHERE c.job = batch_jobs.id AND c.state = 'pending')`, model, micro(t.now))
@@ -73,6 +68,7 @@ func (r *Runner) handOne(t *tx, model string, busy map[bool]int) (handed bool, e
 	if _, err := t.exec(`UPDATE batch_chunks SET state = 'handed' WHERE job = $1 AND file = $2 AND n = $3`, id.Job, id.File, id.N); err != nil {
 		return false, err
 	}
+	busy[next.hurries(t.now)]++
 	return true, t.queue(chunkArgs{Job: id.Job, File: id.File, N: id.N})
 }
 

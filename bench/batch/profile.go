@@ -13,7 +13,11 @@ import (
 	"time"
 )
 
-const house = "github.com/outcrop/outcrop/"
+// The functions of the house are those of its packages, and of the root.
+const (
+	root  = "github.com/outcrop/outcrop."
+	house = "github.com/outcrop/outcrop/"
+)
 
 // scheduler are the packages that decide what runs when and where, and drive
 // that.
@@ -124,7 +128,7 @@ func sample(stack string) (took time.Duration, frames []string, ok bool) {
 // innermost returns the function of the house that stands first.
 func innermost(frames []string) string {
 	for _, f := range frames {
-		if strings.HasPrefix(f, house) {
+		if strings.HasPrefix(f, house) || strings.HasPrefix(f, root) {
 			return f
 		}
 	}

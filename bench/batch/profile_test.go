@@ -21,7 +21,11 @@ Duration: 5s, Total samples = 100000000ns
              github.com/outcrop/outcrop/batch.sqlConn.query
              github.com/outcrop/outcrop/batch.(*Runner).handOut
 -----------+-------------------------------------------------------
-  20000000ns   runtime.gcDrain
+  10000000ns   runtime.growslice
+             github.com/outcrop/outcrop.(*Answer).Send
+             github.com/outcrop/outcrop/capacity.(*sink).Send
+-----------+-------------------------------------------------------
+  10000000ns   runtime.gcDrain
 -----------+-------------------------------------------------------
 `
 
