@@ -236,16 +236,17 @@ func (c *class) take(j *job) {
 	t.cost -= j.cost
 	c.queued--
 	c.cost -= j.cost
-	if j.short && t.next(short) == nil {
+	last := t.queued == 0
+	if j.short && (last || t.next(short) == nil) {
 		c.short.remove(t)
 	}
-	if j.Optimized && t.next(optimized) == nil {
+	if j.Optimized && (last || t.next(optimized) == nil) {
 		c.optimized.remove(t)
 	}
-	if j.Hurry && t.next(hurried) == nil {
+	if j.Hurry && (last || t.next(hurried) == nil) {
 		c.hurried.remove(t)
 	}
-	if t.queued == 0 {
+	if last {
 		t.cost = 0
 		c.weight -= t.weight
 		c.all.remove(t)
