@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/riverqueue/river"
 
@@ -16,6 +15,9 @@ import (
 // errLost says that someone else does the work by now, or ends the job: nothing
 // that this one has done counts.
 var errLost = errors.New("the work was taken over")
+
+// errTurn says that there is more to do, and that what was done is written down.
+var errTurn = errors.New("the turn is over")
 
 // errShort says that a store sent less of a file than it has.
 var errShort = errors.New("the file ended before its end")
@@ -58,7 +60,7 @@ func (w *advanceWorker) Work(ctx context.Context, q *river.Job[advanceArgs]) err
 		return nil
 	case errors.As(err, &f):
 		return r.fail(ctx, j.id(), string(f))
-	case err != nil && r.life.Err() != nil:
+	case errors.Is(err, errTurn), err != nil && r.life.Err() != nil:
 		return river.JobSnooze(0)
 	}
 	return r.noted(err, j.id())
@@ -104,6 +106,7 @@ func (r *Runner) held(ctx context.Context, j *job, f func(*tx) error) error {
 // A file is a row of batch_files.
 type file struct {
 	n, size, records int64
+	lines            int64 // before what was not looked at yet
 	key, etag        string
 	assembled        bool
 }
@@ -121,10 +124,10 @@ func (t *tx) file(id string, n int64) (file, error) {
 }
 
 func (t *tx) filesWhere(where string, args ...any) (all []file, err error) {
-	err = t.each(`SELECT n, name, etag, size, records, assembled FROM batch_files WHERE `+where+` ORDER BY n`, args, func(scan func(...any) error) error {
+	err = t.each(`SELECT n, name, etag, size, records, lines, assembled FROM batch_files WHERE `+where+` ORDER BY n`, args, func(scan func(...any) error) error {
 		var f file
 		var assembled int64
-		err := scan(&f.n, &f.key, &f.etag, &f.size, &f.records, &assembled)
+		err := scan(&f.n, &f.key, &f.etag, &f.size, &f.records, &f.lines, &assembled)
 		f.assembled = assembled != 0
 		all = append(all, f)
 		return err
@@ -133,16 +136,18 @@ func (t *tx) filesWhere(where string, args ...any) (all []file, err error) {
 }
 
 // validate looks at all of the job's files, cuts them into chunks and has the
-// job scheduled. Files that were done are not looked at again.
+// job scheduled. What was looked at is not looked at again.
 func (r *Runner) validate(ctx context.Context, j *job) error {
 	files, err := r.list(ctx, j)
 	if err != nil {
 		return err
 	}
+	turn, end := context.WithTimeout(ctx, r.Turn)
+	defer end()
 	var total int64
 	for i := range files {
 		if files[i].records < 0 {
-			if err := r.scan(ctx, j, &files[i], total); err != nil {
+			if err := r.scan(ctx, turn, j, &files[i], total); err != nil {
 				return err
 			}
 		}
@@ -305,80 +310,4 @@ func (r *Runner) mayWrite(ctx context.Context, j *job) error {
 		return told(err, j.Output.URI, writing)
 	}
 	return told(objects.Delete(ctx, bucket, probe), j.Output.URI, writing)
-}
-
-// scan reads a file whole and cuts it into chunks; first is the number of its
-// first record.
-func (r *Runner) scan(ctx context.Context, j *job, f *file, first int64) error {
-	where := records.Location{Bucket: j.source().Bucket, Key: f.key}.String()
-	body, err := r.Objects(j.ARN.Account, j.Input.Owner).Read(ctx, j.source().Bucket, f.key, f.etag, 0, f.size)
-	if err != nil {
-		return told(err, where, "read")
-	}
-	defer func() { _ = body.Close() }()
-	p := records.Planner{Records: r.ChunkRecords, Bytes: r.ChunkBytes, First: first}
-	tokens, lines := map[int64]int64{}, records.NewLines(body, 0, r.MaxLine)
-	bulky := false
-	lines.Long = func() (err error) {
-		err = r.bulky.enter(ctx, j.ARN.Account)
-		bulky = err == nil
-		return err
-	}
-	defer func() {
-		if bulky {
-			r.bulky.leave(j.ARN.Account)
-		}
-	}()
-	for {
-		line, ok := lines.Next()
-		if !ok {
-			if lines.Err() == nil && line.To != f.size {
-				return r.short(ctx, j, f)
-			}
-			break
-		}
-		record, err := records.Parse(line.Text)
-		if err != nil {
-			return flaw(fmt.Sprintf("Line %d of %s: %s.", line.Number, where, err))
-		}
-		p.Add(line)
-		tokens[int64(len(p.Chunks))] += records.Tokens(record.Input)
-	}
-	switch err := lines.Err(); {
-	case errors.Is(err, records.ErrLongLine):
-		return flaw(fmt.Sprintf("Line %d of %s: the line is longer than %d bytes.", lines.Number(), where, r.MaxLine))
-	case errors.Is(err, records.ErrCompressed):
-		return flaw(strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + ": " + where)
-	case err != nil:
-		return told(err, where, "read")
-	}
-	chunks := p.Done()
-	f.records = p.First - first
-	return r.held(ctx, j, func(t *tx) error { return t.plan(j, f, chunks, tokens) })
-}
-
-// short says what it means that a store sent less of a file than it had: that
-// the file was changed, or that it is to be read again.
-func (r *Runner) short(ctx context.Context, j *job, f *file) error {
-	in := records.Location{Bucket: j.source().Bucket, Key: f.key}
-	o, err := r.Objects(j.ARN.Account, j.Input.Owner).Stat(ctx, in.Bucket, in.Key)
-	switch {
-	case err != nil:
-		return told(err, in.String(), "read")
-	case o.Size != f.size:
-		return changed(in.String())
-	}
-	return errShort
-}
-
-// plan stores the chunks of a file.
-func (t *tx) plan(j *job, f *file, chunks []records.Chunk, tokens map[int64]int64) error {
-	for i, c := range chunks {
-		if _, err := t.exec(`INSERT INTO batch_chunks (job, file, n, starts, ends, first, records, tokens, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending')`,
-			j.id(), f.n, i, c.From, c.To, c.First, c.Records, tokens[int64(i)]); err != nil {
-			return err
-		}
-	}
-	_, err := t.exec(`UPDATE batch_files SET records = $1 WHERE job = $2 AND n = $3`, f.records, j.id(), f.n)
-	return err
 }
