@@ -28,7 +28,6 @@ type conn struct {
 	stream net.Conn         // plain or TLS
 	raw    net.Conn         // below stream
 	plain  bool             // there is no TLS: stream is raw
-	writev bool             // the kernel takes head and body of a request as they lie: there is no TLS, and a port
 	port   *socket.Port     // of raw; nil if it has none
 	peek   func(fd uintptr) // sets silent
 	silent bool
@@ -59,7 +58,6 @@ func newConn(h *Host, stream, raw net.Conn) *conn {
 	c := &conn{host: h, stream: stream, raw: raw, plain: stream == raw}
 	c.kill = c.close
 	if c.port = socket.Of(raw); c.port != nil {
-		c.writev = c.plain
 		c.watch()
 	}
 	if c.bare() {
@@ -72,7 +70,8 @@ func newConn(h *Host, stream, raw net.Conn) *conn {
 }
 
 // bare reports whether bytes pass between the caller and the socket as they
-// are.
+// are: there is no TLS, and a port. Head and body of a request then go out from
+// where they lie.
 func (c *conn) bare() bool { return c.plain && c.port != nil }
 
 // cutOff ends the connection even while it is being followed: close alone
@@ -141,7 +140,7 @@ func (c *conn) early(err error) bool {
 func (c *conn) send(req *Request) error {
 	out := req.appendHead(c.host.lend(), c.host)
 	defer func() { c.host.giveBack(out) }()
-	if len(req.Body) <= copySize || !c.writev && len(req.Body) <= joinSize {
+	if len(req.Body) <= copySize || !c.bare() && len(req.Body) <= joinSize {
 		out = append(out, req.Body...)
 		return c.write(out)
 	}
