@@ -56,6 +56,10 @@ type Engine struct {
 	// the first token of each conversation is seen when it comes. Native
 	// bodies are left as they are.
 	Stream bool
+	// Whole tells that what does not stream comes in one piece: the end of an
+	// answer follows its beginning at once. Of others the dispatcher is told
+	// when they begin, and of their tokens.
+	Whole bool
 	// Metrics fetches what the engine says of itself; nil if it says nothing.
 	// See VLLM.
 	Metrics func(context.Context) (estimate.Scrape, error)

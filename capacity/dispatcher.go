@@ -14,8 +14,8 @@ import (
 // messages of a request path to it; its own go to the ticket. Messages hold no
 // more than a wire could carry, so that a dispatcher can live in another
 // process. A message about an attempt that is over is ignored. Only first has
-// an answer that the path must wait for; an answer that comes in one piece needs
-// no first, since its end follows at once.
+// an answer that the path must wait for; what comes from an engine in one piece
+// (see Engine.Whole) needs no first, since its end follows at once.
 type dispatcher interface {
 	// submit hands a request in. What becomes of it is told to t; it may be
 	// known when submit returns, after which o is the caller's again.

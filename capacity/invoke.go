@@ -135,7 +135,7 @@ func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
 		return true, nil
 	}
 	req := v.request()
-	v.sink.attempt, v.sink.held, v.sink.streams = v.final.attempt, false, req.Streaming
+	v.sink.attempt, v.sink.held, v.sink.slow = v.final.attempt, false, req.Streaming || !v.final.engine.Whole
 	v.attempts++
 	v.launched = time.Now()
 	v.receipt, err = v.final.engine.Model.Invoke(running, req, &v.sink)

@@ -18,6 +18,14 @@ func piece(class outcrop.Class, account string) *outcrop.Request {
 	return r
 }
 
+// whole are engines, named a, b, ..., whose answers come in one piece.
+func whole(models ...outcrop.Model) (c capacity.Config) {
+	for i, m := range models {
+		c.Engines = append(c.Engines, capacity.Engine{Name: string(rune('a' + i)), Model: m, Capacity: small(8), Whole: true})
+	}
+	return c
+}
+
 // seen is an engine that notes the contexts of its calls.
 func seen(contexts *[]context.Context) *engine {
 	return &engine{run: func(ctx context.Context, req *outcrop.Request, out outcrop.Sink) (outcrop.Receipt, error) {
@@ -104,7 +112,7 @@ func TestAnAnswerInOnePieceIsGoodThoughItsEngineIsTakenMeanwhile(t *testing.T) {
 	for name, back := range map[string]bool{"gone": false, "gone, and another came": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := pool(t, capacity.Config{}, small(8), answers(time.Second, 0, 10), answers(time.Hour, 0, 10))
+				p := pool(t, whole(answers(time.Second, 0, 10), answers(time.Hour, 0, 10)), small(8))
 				p.Drain("b", true)
 				var got counter
 				if back {
@@ -136,12 +144,44 @@ func TestAnAnswerInOnePieceOfAnEngineThatWasTakenBeforeIsNotPassedOn(t *testing.
 			time.Sleep(time.Second) // it does not look whether it is still wanted
 			return answers(0, 0, 1).run(context.Background(), req, out)
 		}}
-		p := pool(t, capacity.Config{}, small(8), e)
+		p := pool(t, whole(e), small(8))
 		time.AfterFunc(500*time.Millisecond, func() { p.Remove("a") })
 		var got counter
 		_, err := p.Invoke(t.Context(), piece(outcrop.ClassDefault, "1"), &got)
 		if !errors.Is(err, outcrop.CodeUnavailable) || got != (counter{}) {
 			t.Errorf("events %+v, error %v", got, err)
+		}
+		empty(t, p)
+	})
+}
+
+// An engine may send token by token what its caller wants whole, as the
+// simulated one does: its prompt is read when the first one comes.
+func TestTokensOfAnAnswerThatIsWantedWholeCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(t, capacity.Config{}, small(1), answers(time.Second, time.Second, 30))
+		ctx, leave := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.Invoke(ctx, piece(outcrop.ClassBatch, "1"), new(counter))
+			done <- err
+		}()
+		time.Sleep(20*time.Second + time.Millisecond)
+		s := p.State()
+		if load := s.Engines[0].Load; load.Unread != 0 || load.Sequences != 1 {
+			t.Errorf("while it answers, the engine holds %+v", load)
+		}
+		high, gone := context.WithTimeout(t.Context(), time.Second)
+		defer gone()
+		if _, err := p.Invoke(high, request(outcrop.ClassProvisioned, "2", 100, 1), new(counter)); err == nil {
+			t.Error("an answer under way was taken back")
+		}
+		leave()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if got := p.State().Classes[outcrop.ClassBatch].Served; got < 1000+4*16 {
+			t.Errorf("%v were charged, without the tokens that were sent", got)
 		}
 		empty(t, p)
 	})

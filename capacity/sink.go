@@ -21,7 +21,7 @@ type sink struct {
 	ticket  *ticket
 	id      fair.ID
 	attempt int
-	streams bool // the engine was asked to
+	slow    bool // the answer comes piece by piece
 
 	held     bool // a Start
 	sent     bool // the attempt is the last one
@@ -59,7 +59,7 @@ func (s *sink) commit() error {
 		return errTakenBack
 	}
 	s.sent, s.tokens, s.reported = true, 0, 0
-	if s.streams {
+	if s.slow {
 		s.at = time.Now()
 	}
 	return s.open()
@@ -70,7 +70,7 @@ func (s *sink) commit() error {
 // answer in one piece comes right behind; should the dispatcher have taken the
 // attempt back in between, the answer is good all the same.
 func (s *sink) granted() bool {
-	if s.streams {
+	if s.slow {
 		return s.queue.first(s.id, s.attempt)
 	}
 	return s.ticket.keep(s.attempt)
@@ -94,7 +94,7 @@ const longDelta = 16
 // if they come one after the other.
 func (s *sink) count(text int) {
 	s.tokens += 1 + text/longDelta
-	if !s.streams || s.tokens < s.reported+reportTokens {
+	if !s.slow || s.tokens < s.reported+reportTokens {
 		return
 	}
 	s.reported = s.tokens

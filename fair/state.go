@@ -288,7 +288,8 @@ func (p *Pool) checkExpiry() error {
 
 // checkIdle looks for an engine whose gate is open for the request that is
 // next of its class, or next of those that ask for optimized latency, unless the
-// class waits for the one that its floor is due to.
+// class waits for the one that its floor is due to: an engine that this one may
+// not use can be idle until that one starts, or its wait is over.
 func (p *Pool) checkIdle() error {
 	for i := outcrop.NumClasses - 1; i >= 0; i-- {
 		c := &p.classes[i]

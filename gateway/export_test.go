@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/fair"
 	"github.com/outcrop/outcrop/objects"
 )
 
@@ -39,6 +40,18 @@ func (s *Server) Needs() map[string]float64 {
 	for _, p := range s.engines.Load().schedulers() {
 		if state := p.State(); state.Need.Told > 0 {
 			all[state.Model] = state.Need.Told
+		}
+	}
+	return all
+}
+
+// Loads returns what the engines of a model hold.
+func (s *Server) Loads(model string) (all []fair.EngineState) {
+	for _, p := range s.engines.Load().schedulers() {
+		if state := p.State(); state.Model == model {
+			for _, e := range state.Engines {
+				all = append(all, e.Load)
+			}
 		}
 	}
 	return all

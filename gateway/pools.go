@@ -53,11 +53,11 @@ const lanes = 4
 //
 // The page is where its metrics are; empty if there is none to be read.
 func pooled(card *outcrop.Card, e *config.Engine, built engine, number int, page string) (p capacity.Engine, speed lifecycle.Speed, ok bool) {
-	p = capacity.Engine{Name: e.Name, Model: built.model, Stream: e.Capacity != (config.Capacity{})}
+	p = capacity.Engine{Name: e.Name, Model: built.model, Stream: e.Capacity != (config.Capacity{}), Whole: true}
 	p.Capacity = capacity.Unknown(e.MaxConcurrency)
 	if e.Kind == config.KindSim {
-		p.Capacity, speed, ok = simulated(card, e)
-		p.Fixed = true
+		p.Capacity, speed, p.Whole = simulated(card, e)
+		p.Fixed, ok = true, true
 	}
 	p.Metrics = scrape(page)
 	p.Capacity.Lane = number%lanes == lanes-1
@@ -72,16 +72,17 @@ func pooled(card *outcrop.Card, e *config.Engine, built engine, number int, page
 	return p, speed, ok
 }
 
-// simulated is the capacity of a simulated engine. One that answers at once
-// has no bounds, but is sold as if it had.
-func simulated(card *outcrop.Card, e *config.Engine) (fair.Capacity, lifecycle.Speed, bool) {
-	const atOnce = 1e6 // tokens a second
+// simulated is the capacity of a simulated engine, which answers token by token
+// whatever it is asked for. One that answers at once has no bounds, but is sold
+// as if it had.
+func simulated(card *outcrop.Card, e *config.Engine) (_ fair.Capacity, _ lifecycle.Speed, atOnce bool) {
+	const fast = 1e6 // tokens a second
 	k, instant := sim.Machine(simulator(card, e))
 	if instant {
-		return capacity.Unknown(e.MaxConcurrency), lifecycle.Speed{Input: atOnce, Output: atOnce}, true
+		return capacity.Unknown(e.MaxConcurrency), lifecycle.Speed{Input: fast, Output: fast}, true
 	}
 	c := capacity.Of(k)
-	return c, lifecycle.SpeedOf(c.PrefillRate, c.DecodeRate, c.MaxSeqs), true
+	return c, lifecycle.SpeedOf(c.PrefillRate, c.DecodeRate, c.MaxSeqs), false
 }
 
 // measured puts what the operator says into c. It reports whether that is

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // units asks for so many units and returns the answer.
@@ -99,6 +100,28 @@ func TestAVariantThatGetsEnginesOfItsOwnLeavesThoseOfItsBase(t *testing.T) {
 		}
 		asked(arn, "from the base")
 		asked(nova, "from the base")
+	}
+}
+
+// A simulated engine sends token by token also what its caller wants whole: its
+// prompt is read long before the answer has come.
+func TestThePromptOfAWholeAnswerIsReadWhenItsFirstTokenComes(t *testing.T) {
+	h := start(t, "listen: 127.0.0.1:0\n")
+	client := newClient(t, &http.Transport{})
+	done := make(chan reply, 1)
+	go func() { done <- h.converse(t, client, haiku) }()
+	for seen := false; !seen; time.Sleep(time.Millisecond) {
+		select {
+		case r := <-done:
+			t.Fatalf("the answer came and no moment was seen in which its prompt was read: %d %s", r.status, r.body)
+		default:
+		}
+		for _, load := range h.Loads(haiku) {
+			seen = seen || load.Sequences == 1 && load.Unread == 0
+		}
+	}
+	if r := <-done; r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }
 
