@@ -24,8 +24,9 @@ type scan struct {
 }
 
 // scan reads a file, from where it was left, and cuts it into chunks; first is
-// the number of its first record. When the turn is over, the chunks are written
-// down that there are, and it returns errTurn.
+// the number of its first record. When the turn is over, or the file cannot be
+// read on, the chunks are written down that there are. After a turn it returns
+// errTurn.
 func (r *Runner) scan(ctx, turn context.Context, j *job, f *file, first int64) error {
 	s := &scan{runner: r, job: j, file: f, where: records.Location{Bucket: j.source().Bucket, Key: f.key}.String()}
 	s.plan = records.Planner{Records: r.ChunkRecords, Bytes: r.ChunkBytes}
@@ -46,21 +47,24 @@ func (r *Runner) scan(ctx, turn context.Context, j *job, f *file, first int64) e
 	s.lines = records.NewLines(body, from, r.MaxLine)
 	s.lines.Long = func() error { return s.enter(ctx) }
 	defer s.leave()
-	over, err := s.read(ctx, turn)
-	if err != nil {
+	err = s.read(ctx, turn)
+	var hopeless flaw
+	if errors.As(err, &hopeless) {
 		return err
 	}
 	chunks := s.plan.Chunks
-	if over {
+	if err != nil {
 		f.lines += s.counted
 	} else {
 		chunks = s.plan.Done()
 		f.records = s.plan.First - first
 	}
-	if err := r.held(ctx, j, func(t *tx) error { return t.plan(s, chunks) }); err != nil || !over {
-		return err
+	longer, cancel := outlive(ctx, stopTime)
+	defer cancel()
+	if failed := r.held(longer, j, func(t *tx) error { return t.plan(s, chunks) }); failed != nil {
+		return failed
 	}
-	return errTurn
+	return err
 }
 
 // enter waits until the account may have one more file with long lines.
@@ -77,25 +81,28 @@ func (s *scan) leave() {
 }
 
 // read plans all lines, or those until the turn is over and there is something
-// to write down.
-func (s *scan) read(ctx, turn context.Context) (over bool, err error) {
-	last := int64(0)
+// to write down: the error is errTurn then.
+func (s *scan) read(ctx, turn context.Context) error {
+	last, most := int64(0), s.runner.MaxRecords
 	for {
 		line, ok := s.lines.Next()
 		if !ok {
-			return false, s.end(ctx, line.To)
+			return s.end(ctx, line.To)
 		}
 		record, err := records.Parse(line.Text)
 		if err != nil {
-			return false, flaw(fmt.Sprintf("Line %d of %s: %s.", s.file.lines+line.Number, s.where, err))
+			return flaw(fmt.Sprintf("Line %d of %s: %s.", s.file.lines+line.Number, s.where, err))
 		}
 		whole := len(s.plan.Chunks)
 		s.plan.Add(line)
 		if len(s.plan.Chunks) > whole {
 			s.counted = last
 		}
+		if most > 0 && s.plan.First > most {
+			return flaw(fmt.Sprintf("The job has more than %d records.", most))
+		}
 		if len(s.plan.Chunks) > 0 && turn.Err() != nil {
-			return true, nil
+			return errTurn
 		}
 		s.tokens[int64(len(s.plan.Chunks))] += records.Tokens(record.Input)
 		last = line.Number

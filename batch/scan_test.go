@@ -6,15 +6,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/batch"
 )
 
-// A reader notes from where files are read.
+// A reader notes from where files are read, and reads no further than so far
+// at a time, unless that is 0.
 type reader struct {
 	batch.Objects
+	most  int64
 	mu    sync.Mutex
 	froms []int64
 }
@@ -23,7 +26,17 @@ func (r *reader) Read(ctx context.Context, bucket, key, etag string, from, to in
 	r.mu.Lock()
 	r.froms = append(r.froms, from)
 	r.mu.Unlock()
-	return r.Objects.Read(ctx, bucket, key, etag, from, to)
+	body, err := r.Objects.Read(ctx, bucket, key, etag, from, to)
+	if err != nil || r.most == 0 || to-from <= r.most {
+		return body, err
+	}
+	return torn{io.MultiReader(io.LimitReader(body, r.most), iotest.ErrReader(io.ErrUnexpectedEOF)), body}, nil
+}
+
+// torn is a body that ends too early.
+type torn struct {
+	io.Reader
+	io.Closer
 }
 
 // hasty is a world whose turns are over as soon as something was done.
@@ -61,6 +74,33 @@ func TestAFileIsLookedThroughInTurns(t *testing.T) {
 		t.Fatalf("%s %s", j.Status, j.Message)
 	}
 	w.exact(j, 95)
+}
+
+func TestAFileOfAStoreThatBreaksOffIsTakenUpWhereItWasLeft(t *testing.T) {
+	w := newWorld(t, echo)
+	objects := &reader{Objects: w.folder, most: 1500}
+	w.options.Objects = func(string, string) batch.Objects { return objects }
+	if j := w.start().run(lines(95)); j.Status != outcrop.JobCompleted {
+		t.Fatalf("%s %s", j.Status, j.Message)
+	} else {
+		w.exact(j, 95)
+	}
+	for i, from := range objects.froms[1:3] {
+		if from <= objects.froms[i] {
+			t.Errorf("it was read from %v", objects.froms[:4])
+		}
+	}
+}
+
+func TestManySmallFilesAreLookedThroughInTurns(t *testing.T) {
+	w, _ := hasty(t)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.input("many/"+name+".jsonl", lines(5))
+	}
+	w.input("many/e.jsonl", "oops")
+	if j := w.ended(w.submit(w.newJob("s3://in/many/"))); j.Message != "Line 1 of s3://in/many/e.jsonl: the line is not a JSON object." {
+		t.Errorf("%s %q", j.Status, j.Message)
+	}
 }
 
 func TestALineAtFaultIsCountedFromTheBeginningOfItsFile(t *testing.T) {

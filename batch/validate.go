@@ -144,16 +144,18 @@ func (r *Runner) validate(ctx context.Context, j *job) error {
 	}
 	turn, end := context.WithTimeout(ctx, r.Turn)
 	defer end()
-	var total int64
+	total, looked := int64(0), false
 	for i := range files {
 		if files[i].records < 0 {
+			if looked && turn.Err() != nil {
+				return errTurn
+			}
+			looked = true
 			if err := r.scan(ctx, turn, j, &files[i], total); err != nil {
 				return err
 			}
 		}
-		if total += files[i].records; r.MaxRecords > 0 && total > r.MaxRecords {
-			return flaw(fmt.Sprintf("The job has more than %d records.", r.MaxRecords))
-		}
+		total += files[i].records
 	}
 	switch {
 	case total == 0:
