@@ -32,11 +32,13 @@ func (r *Runner) scan(ctx, turn context.Context, j *job, f *file, first int64) e
 	s.plan = records.Planner{Records: r.ChunkRecords, Bytes: r.ChunkBytes}
 	s.tokens = map[int64]int64{}
 	var from, had int64
-	if err := r.held(ctx, j, func(t *tx) (err error) {
-		s.before, from, had, err = t.planned(j, f)
-		return err
-	}); err != nil {
-		return err
+	if f.lines > 0 {
+		if err := r.held(ctx, j, func(t *tx) (err error) {
+			s.before, from, had, err = t.planned(j, f)
+			return err
+		}); err != nil {
+			return err
+		}
 	}
 	s.plan.First = first + had
 	body, err := r.Objects(j.ARN.Account, j.Input.Owner).Read(ctx, j.source().Bucket, f.key, f.etag, from, f.size)
@@ -48,11 +50,11 @@ func (r *Runner) scan(ctx, turn context.Context, j *job, f *file, first int64) e
 	s.lines.Long = func() error { return s.enter(ctx) }
 	defer s.leave()
 	err = s.read(ctx, turn)
+	chunks := s.plan.Chunks
 	var hopeless flaw
-	if errors.As(err, &hopeless) {
+	if errors.As(err, &hopeless) || err != nil && len(chunks) == 0 {
 		return err
 	}
-	chunks := s.plan.Chunks
 	if err != nil {
 		f.lines += s.counted
 	} else {

@@ -148,26 +148,15 @@ func (t *ticket) look(f *fate) (wake <-chan struct{}) {
 	return t.wake
 }
 
-// begin says how to stop the attempt; it reports false if it is over already.
-func (t *ticket) begin(attempt int, stop context.CancelCauseFunc) bool {
+// stopBy says how to stop the attempt, nil if it is not to be stopped any more;
+// it reports false if it is over already.
+func (t *ticket) stopBy(attempt int, stop context.CancelCauseFunc) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fate.kind != granted || t.fate.attempt != attempt {
 		return false
 	}
 	t.stop = stop
-	return true
-}
-
-// keep tells that the attempt has its answer, so that it is not stopped any
-// more; it reports false if it was taken back before.
-func (t *ticket) keep(attempt int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.fate.kind != granted || t.fate.attempt != attempt {
-		return false
-	}
-	t.stop = nil
 	return true
 }
 

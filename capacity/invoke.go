@@ -131,7 +131,7 @@ func (v *invocation) run(ctx context.Context) error {
 func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
 	running := v.leash.under(ctx)
 	defer v.leash.loosen(v.req.Batch)
-	if !v.ticket.begin(v.final.attempt, v.leash.stop) {
+	if !v.ticket.stopBy(v.final.attempt, v.leash.stop) {
 		return true, nil
 	}
 	req := v.request()

@@ -73,7 +73,7 @@ func (s *sink) granted() bool {
 	if s.slow {
 		return s.queue.first(s.id, s.attempt)
 	}
-	return s.ticket.keep(s.attempt)
+	return s.ticket.stopBy(s.attempt, nil)
 }
 
 // open sends a Start that was held back.
