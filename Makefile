@@ -28,7 +28,7 @@ build: go-present ## build bin/outcrop
 
 test: tools lint ## install what the tests need into .tools, then lint and test everything
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
-	$(GO) test ./socket ./h1 ./h1server
+	$(GO) test ./socket ./h1 ./h1server ./simulation
 	OUTCROP_CLIENTS=1 GOFLAGS="$$($(GO) env GOFLAGS) $(UNWATCHED)" $(GO) test $(RACE) -timeout 30m ./...
 
 test-go: go-present ## the Go tests alone: no network, no node, no python

@@ -94,6 +94,9 @@ func TestJobsThatFailSayWhy(t *testing.T) {
 				t.Errorf("%s %q, want %q", j.Status, j.Message, c.want)
 			}
 			w.tidied(j)
+			if left, err := w.runner.Enqueued(t.Context(), account); err != nil || left != 0 {
+				t.Errorf("%d tokens are still enqueued: %v", left, err)
+			}
 			if keys := w.keys("out", ""); len(keys) > 0 {
 				t.Errorf("it left %v", keys)
 			}
@@ -267,6 +270,22 @@ func TestAJobWhoseTimeIsOver(t *testing.T) {
 	}
 	if got := w.output(j, "a.jsonl.out"); len(got) != 5 {
 		t.Errorf("%d records in the output", len(got))
+	}
+	if left, err := w.runner.Enqueued(t.Context(), account); err != nil || left != 0 {
+		t.Errorf("%d tokens are still enqueued: %v", left, err)
+	}
+}
+
+// River takes work for dead after the time of rescue, and gives it to another
+// one: the first must long have been told to stop.
+func TestWorkEndsBeforeItIsTakenForDead(t *testing.T) {
+	for _, turn := range []time.Duration{0, time.Second, time.Hour} {
+		w := newWorld(t, echo)
+		w.options.Turn = turn
+		w.open()
+		if o := &w.runner.Options; o.Timeout <= o.Turn || 2*o.Timeout >= o.Rescue {
+			t.Errorf("turns of %v, time-out %v, rescue %v", o.Turn, o.Timeout, o.Rescue)
+		}
 	}
 }
 

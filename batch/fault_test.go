@@ -411,5 +411,8 @@ func killing(t *testing.T, w *world, n int64, kills int, servers []string) {
 		kill()
 	}
 	t.Logf("%d kills, %d records", done, n)
+	if done < kills {
+		t.Errorf("the job had ended after %d kills of %d", done, kills)
+	}
 	w.exact(w.state(j), n)
 }

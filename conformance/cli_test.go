@@ -28,8 +28,7 @@ func runAWS(t *testing.T, env []string, args ...string) (out, talk string, ok bo
 func TestCommandLineConverses(t *testing.T) {
 	t.Parallel()
 	need(t, "bin/aws")
-	s := start(t, simulator())
-	out, talk, ok := runAWS(t, s.environment(t), "bedrock-runtime", "converse", "--model-id", haiku, "--messages", hello,
+	out, talk, ok := runAWS(t, keyed(t), "bedrock-runtime", "converse", "--model-id", haiku, "--messages", hello,
 		"--inference-config", "maxTokens=64")
 	if !ok {
 		t.Fatal(talk)

@@ -121,6 +121,16 @@ func simulatorAt(speed string) string {
 	return b.String()
 }
 
+// keyed starts the simulator for callers with keys, and returns the environment
+// of one: what its client signs is verified.
+func keyed(t *testing.T) []string {
+	t.Helper()
+	s := start(t, strings.Replace(simulator(), "keys: open", "keys: required", 1))
+	k := s.addKey(t)
+	s.awaitKey(t, k)
+	return s.environment(t, "AWS_ACCESS_KEY_ID="+k.ID, "AWS_SECRET_ACCESS_KEY="+k.Secret)
+}
+
 func TestBotocoreModelsAsTheOracle(t *testing.T) {
 	t.Parallel()
 	python := need(t, "bin/python")
@@ -131,8 +141,7 @@ func TestBotocoreModelsAsTheOracle(t *testing.T) {
 func TestBoto3(t *testing.T) {
 	t.Parallel()
 	python := need(t, "bin/python")
-	s := start(t, simulator())
-	suite(t, s.environment(t), t.TempDir(), python, script("functional.py"))
+	suite(t, keyed(t), t.TempDir(), python, script("functional.py"))
 }
 
 func TestCodeOfTheMissionAsPrinted(t *testing.T) {
@@ -147,13 +156,11 @@ func missionFolder() string { return filepath.Join(root, "conformance", "testdat
 func TestJavaScriptSDK(t *testing.T) {
 	t.Parallel()
 	node := need(t, "bin/node", "clients/node_modules/@aws-sdk/client-bedrock-runtime")
-	s := start(t, simulator())
-	suite(t, s.environment(t), tools("clients"), node, script("sdk.mjs"))
+	suite(t, keyed(t), tools("clients"), node, script("sdk.mjs"))
 }
 
 func TestAnthropicClientInBedrockMode(t *testing.T) {
 	t.Parallel()
 	node := need(t, "bin/node", "clients/node_modules/@anthropic-ai/bedrock-sdk")
-	s := start(t, simulator())
-	suite(t, s.environment(t), tools("clients"), node, script("anthropic.mjs"))
+	suite(t, keyed(t), tools("clients"), node, script("anthropic.mjs"))
 }

@@ -141,6 +141,7 @@ func TestStepsTakeAsLongAsTheyTake(t *testing.T) {
 			t.Errorf("serving while updating: %+v %v %v", p, ok, err)
 		}
 		wantCode(t, f.ask(t, ana, "PATCH", onePT+"pt", object{"desiredModelUnits": 4}), outcrop.CodeValidation)
+		wantCode(t, f.ask(t, ana, "DELETE", onePT+"pt", nil), outcrop.CodeConflict)
 		<-steps
 		synctest.Wait()
 		if g := f.ask(t, ana, "GET", onePT+"pt", nil); g.body["status"] != "InService" || g.body["modelUnits"] != 3.0 {

@@ -94,10 +94,12 @@ func (p *processes) pids() map[string]int {
 }
 
 // configuration is the gateway's: each model served by the mock in its own
-// shape, with the log as JSON and callers that need a key.
+// shape, with the log as JSON, callers that need a key, and limits that are
+// kept account of and never reached.
 func configuration(mock string) string {
 	var b strings.Builder
-	b.WriteString("region: " + region + "\nkeys: required\nlog: {format: json, level: info}\nmodels:\n")
+	b.WriteString("region: " + region + "\nkeys: required\nlog: {format: json, level: info}\n" +
+		"on_demand: {limits: [{requests_per_minute: 1G, tokens_per_minute: 1000G}]}\nmodels:\n")
 	for _, model := range []string{modelPlain, modelSpaced, modelSlow, modelOpenAI, modelAnthropic} {
 		kind := "openai"
 		if model == modelAnthropic {

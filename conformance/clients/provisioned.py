@@ -184,7 +184,9 @@ def check_the_arn_the_name_and_the_id_are_model_ids():
     for name in (arn, "by-any-name", arn.rsplit("/", 1)[1]):
         ask(name)
         runtime.converse_stream(modelId=name, messages=[{"role": "user", "content": [{"text": "Hello"}]}])["stream"].close()
-        runtime.invoke_model(modelId=name, body=json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}]}))
+        native = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}]})
+        runtime.invoke_model(modelId=name, body=native)
+        true(len(list(runtime.invoke_model_with_response_stream(modelId=name, body=native)["body"])) > 0, "no chunks")
         true(runtime.count_tokens(modelId=name, input={"converse": {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}})["inputTokens"] > 0, "no tokens")
     delete(arn)
     fails("ResourceNotFoundException", runtime.converse, modelId=arn, messages=[{"role": "user", "content": [{"text": "Hello"}]}])
