@@ -139,7 +139,7 @@ load generator and the mock engine on the same cores; figures are the median of 
 
 - *direct* is the mock engine itself: its row tells what the engine costs.
 - *revproxy* is the standard library's reverse proxy: it copies bytes, checks nothing and keeps no books.
-- *outcrop* checks the key or the signature, translates, meters, counts metrics and writes one log line for each request.
+- *outcrop* checks the key or the signature, translates, keeps account of limits, meters, counts metrics and writes one log line for each request.
 
 CPU is user and system time of that process alone. Added latency is the latency of the row minus that of *direct* at the same
 quantile; where the mock spaces events, it is the delay of each event from the engine's write to the client's read. With closed-loop
