@@ -63,9 +63,10 @@ func (v *invocation) end() {
 // free gives v back. The dispatcher has forgotten it, so that nothing more is
 // told to its ticket.
 func (p *Pool) free(v *invocation) {
-	kept := v.leash
-	*v = invocation{}
-	v.leash = kept
+	if v.copied != nil {
+		*v.copied = outcrop.Request{}
+	}
+	*v = invocation{leash: v.leash, copied: v.copied}
 	p.invocations.Put(v)
 }
 
@@ -73,13 +74,13 @@ func (p *Pool) free(v *invocation) {
 type invocation struct {
 	pool    *Pool
 	req     *outcrop.Request
-	copied  outcrop.Request // with what the engine is asked beyond the caller
 	id      fair.ID
 	began   time.Time
 	waits   time.Time // since when it waits
 	order   order
 	ticket  ticket
-	leash   leash
+	leash   leash            // kept for the next request, like copied
+	copied  *outcrop.Request // with what the engine is asked beyond the caller
 	sink    sink
 	receipt outcrop.Receipt
 	failure error // of the last attempt
@@ -136,8 +137,10 @@ func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
 	}
 	req := v.request()
 	v.sink.attempt, v.sink.held, v.sink.slow = v.final.attempt, false, req.Streaming || !v.final.engine.Whole
-	v.attempts++
-	v.launched = time.Now()
+	v.launched = v.began
+	if v.attempts++; v.attempts > 1 || v.final.queued > 0 {
+		v.launched = time.Now()
+	}
 	v.receipt, err = v.final.engine.Model.Invoke(running, req, &v.sink)
 	v.ticket.ended()
 	v.complete()
@@ -152,12 +155,15 @@ func (v *invocation) request() *outcrop.Request {
 	if !stream && !e.Capacity.Priorities {
 		return v.req
 	}
-	v.copied = *v.req
+	if v.copied == nil {
+		v.copied = new(outcrop.Request)
+	}
+	*v.copied = *v.req
 	v.copied.Streaming = stream || v.req.Streaming
 	if e.Capacity.Priorities {
 		v.copied.Priority = v.final.hint
 	}
-	return &v.copied
+	return v.copied
 }
 
 // complete makes the engine's receipt that of the invocation. An engine that

@@ -19,7 +19,7 @@ type Pool struct {
 	now     time.Duration
 	classes [outcrop.NumClasses]class
 	engines []*engine // by id
-	jobs    map[ID]*job
+	jobs    Index[*job]
 	spare   []*job // that have ended
 	expiry  heap[*job]
 	drained meter
@@ -43,7 +43,7 @@ type Pool struct {
 
 // New returns a pool without engines.
 func New(c Config) *Pool {
-	p := &Pool{config: c, jobs: map[ID]*job{}}
+	p := &Pool{config: c}
 	for i := range p.classes {
 		p.classes[i].init(outcrop.Class(i))
 	}
@@ -61,7 +61,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 	if !r.valid() {
 		return out, ErrRequest
 	}
-	if _, ok := p.jobs[r.ID]; ok {
+	if p.jobs.Has(r.ID) {
 		return out, ErrInUse
 	}
 	out = p.advance(now, out)
@@ -74,7 +74,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 		p.recycle(j)
 		return p.wake(append(out, p.refused(j, bound, level, limit))), nil
 	}
-	p.jobs[r.ID] = j
+	p.jobs.Set(r.ID, j)
 	if isHigh(r.Class) {
 		p.highCount++
 		p.everHigh, p.guarded = true, true
@@ -170,7 +170,7 @@ func (p *Pool) FirstToken(now time.Duration, id ID, out []Action) []Action {
 // need not be told of every token.
 func (p *Pool) Progress(now time.Duration, id ID, tokens int, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs[id]
+	j := p.jobs.Get(id)
 	if j == nil || j.engine == nil || tokens <= j.output {
 		return p.wake(out)
 	}
@@ -210,7 +210,7 @@ func (p *Pool) GaveUp(now time.Duration, id ID, u outcrop.Usage, out []Action) [
 
 func (p *Pool) finish(now time.Duration, id ID, u outcrop.Usage, failed bool, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs[id]
+	j := p.jobs.Get(id)
 	if j == nil || j.engine == nil {
 		return p.wake(out)
 	}
@@ -233,7 +233,7 @@ func (p *Pool) finish(now time.Duration, id ID, u outcrop.Usage, failed bool, ou
 // sent, so that going away is no way to get prompts read for nothing.
 func (p *Pool) Abort(now time.Duration, id ID, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs[id]
+	j := p.jobs.Get(id)
 	if j == nil {
 		return p.wake(out)
 	}
@@ -252,7 +252,7 @@ func (p *Pool) Abort(now time.Duration, id ID, out []Action) []Action {
 // happened too often. After the first token the request is Lost.
 func (p *Pool) Failed(now time.Duration, id ID, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs[id]
+	j := p.jobs.Get(id)
 	if j == nil || j.engine == nil {
 		return p.wake(out)
 	}
@@ -304,7 +304,7 @@ func (p *Pool) end(j *job) {
 		j.tenant.flying--
 		p.classes[j.Class].flying--
 	}
-	delete(p.jobs, j.ID)
+	p.jobs.Delete(j.ID)
 	if isHigh(j.Class) {
 		p.highCount--
 		p.highSeen = p.now
