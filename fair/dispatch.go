@@ -225,7 +225,7 @@ func (p *Pool) dispatch(j *job, e *engine, out []Action) []Action {
 	}
 	c := &p.classes[j.Class]
 	p.dequeue(j)
-	p.load(e, j)
+	p.assign(e, j)
 	j.started = p.now
 	j.tenant.flying++
 	c.flying++

@@ -1,6 +1,7 @@
 package fair
 
 import (
+	"math"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -33,7 +34,7 @@ const (
 	GateOpen     Gate = iota
 	GateDraining      // takes nothing new
 	GateSize          // the memory is too small even when empty
-	GateLane          // a lane, and the prompt is too long for it
+	GateLane          // a lane, and the prompt is too long for it, or it has its fill of low classes
 	GateSeqs          // n: sequences
 	GateKV            // K: tokens of memory
 	GateReading       // reads the prompt of a provisioned or priority request
@@ -102,6 +103,8 @@ func (p *Pool) gate(e *engine, j *job, by turn) Gate {
 		return GateKV
 	case c.LowSeqs > 0:
 		return p.counted(e, j)
+	case low && p.fillsLane(e):
+		return GateLane
 	case low && e.high > 0:
 		return GateReading
 	case low && p.guarded && c.LowCap > 0 && e.level < 0:
@@ -158,6 +161,12 @@ func (p *Pool) counted(e *engine, j *job) Gate {
 		return GateSeqs
 	}
 	return GateOpen
+}
+
+// fillsLane reports whether e is a lane that has as many requests of low
+// classes as it may.
+func (p *Pool) fillsLane(e *engine) bool {
+	return e.c.Lane && p.config.LaneSeqs > 0 && e.low >= p.config.LaneSeqs && p.keepsLanes()
 }
 
 // keepsLanes reports whether engines are kept for short prompts and clear of
@@ -224,28 +233,38 @@ func (p *Pool) score(e *engine, j *job) float64 {
 	if j.Optimized && !e.c.Optimized {
 		more = min(e.c.StepBudget, longestStep)
 	}
-	load := float64(e.kv) / float64(e.c.KVTokens)
 	if isHigh(j.Class) {
-		return p.untilFirst(e, fresh) + load/e.c.DecodeRate + float64(more)/e.c.PrefillRate
+		return p.untilFirst(e, fresh) + float64(more)/e.c.PrefillRate
 	}
-	return float64(fresh+e.unread+more)/float64(e.c.StepBudget) + load
+	return float64(fresh+e.unread+more)/float64(e.c.StepBudget) + e.load()
 }
+
+// fullMemory is how much longer a step takes when the memory is full, which
+// attention reads, in steps of few sequences: about 2 for an 8B model on an
+// H100, half of whose memory is only predicted to be used.
+const fullMemory = 2
 
 // untilFirst is the time, in seconds, until e sends the first token of a
 // request of a high class with so many tokens to read: what is left of the
-// step under way, the prompts ahead, its own. Prompts of lower classes are
-// aborted for it, beyond the step under way.
+// step under way, the prompts ahead, its own, and what those that decode add to
+// each of the steps that this takes. Prompts of lower classes are aborted for
+// it, beyond the step under way.
 func (p *Pool) untilFirst(e *engine, fresh int) float64 {
 	ahead := e.backlog(p.now)
 	if p.config.MaxAborts > 0 {
 		ahead = min(ahead, float64(e.high+e.c.StepBudget))
 	}
-	step := (ahead + float64(fresh)) / e.c.PrefillRate
+	read := ahead + float64(fresh)
+	t := read / e.c.PrefillRate
 	if n := len(e.jobs); n > 0 {
-		step += .5/e.c.DecodeRate + float64(n)/e.c.PrefillRate
+		steps := 1 + math.Floor(read/float64(e.c.StepBudget))
+		t += .5/e.c.DecodeRate + steps*(float64(n)/e.c.PrefillRate+fullMemory*e.load()/e.c.DecodeRate)
 	}
-	return step
+	return t
 }
+
+// load is the share of the memory that is in use, by the predictions.
+func (e *engine) load() float64 { return float64(e.kv) / float64(e.c.KVTokens) }
 
 // backlog is how many tokens of prompt e has still to read: the fluid model
 // of what U counts until the first tokens come.
@@ -256,8 +275,8 @@ func (e *engine) backlog(now time.Duration) float64 {
 	return min(float64(e.unread), max(0, (e.readBy-now).Seconds()*e.c.PrefillRate))
 }
 
-// load books j on e.
-func (p *Pool) load(e *engine, j *job) {
+// assign books j on e.
+func (p *Pool) assign(e *engine, j *job) {
 	j.fresh = e.freshOn(j)
 	j.engine, j.number, j.first, j.output, j.held = e, len(e.jobs), false, 0, j.need()
 	e.jobs = append(e.jobs, j)

@@ -199,9 +199,11 @@ type Config struct {
 	// a prompt of a low class, one more if it is longer than Long full steps.
 	Clear int
 	Long  float64
-	// LaneTokens is the longest prompt of low classes in a lane. LaneEngines
-	// is how many engines must stand for lanes and Clear to have effect.
-	LaneTokens, LaneEngines int
+	// LaneTokens is the longest prompt of low classes in a lane, and LaneSeqs
+	// how many of their requests it takes at a time, so that its steps stay
+	// short; 0 is without bound. LaneEngines is how many engines must stand for
+	// lanes and Clear to have effect.
+	LaneTokens, LaneSeqs, LaneEngines int
 	// MaxAborts is how often a request is aborted and resumed; 0 turns that
 	// off. AbortTokens is how much of its prompt must be left to be worth it,
 	// and AbortEvery the least time between two such moments on an engine.
@@ -219,7 +221,7 @@ type Config struct {
 // used and let provisioned requests wait a little more for it.
 func Harvest() Config {
 	c := Default()
-	c.LowCap, c.Clear, c.Long = 0, 0, .75
+	c.LowCap, c.Clear, c.Long, c.LaneSeqs = 0, 0, .75, 0
 	return c
 }
 
@@ -235,10 +237,11 @@ func Default() Config {
 		Priority:     [...]int{100, 30, 20, 10, 0},
 		OutputWeight: 4,
 		GuardFor:     time.Minute,
-		LowCap:       .5,
+		LowCap:       .6,
 		Clear:        1,
-		Long:         .625,
+		Long:         .66,
 		LaneTokens:   512,
+		LaneSeqs:     8,
 		LaneEngines:  4,
 		MaxAborts:    3,
 		AbortTokens:  512,

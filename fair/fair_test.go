@@ -308,6 +308,48 @@ func TestTheLaneIsForShortPrompts(t *testing.T) {
 		[]fair.Action{{Kind: fair.Dispatch, ID: 20, Engine: 3, Priority: 100}})
 }
 
+func TestTheLaneTakesAFewRequestsOfLowClasses(t *testing.T) {
+	c := fair.Default()
+	c.LaneTokens, c.LaneSeqs, c.Clear, c.LowCap = 50, 2, 0, 0
+	lane, full := small, small
+	lane.Lane, full.MaxSeqs = true, 1
+	p := pool(t, c, full, full, full, lane)
+	for i := range fair.ID(3) {
+		submit(t, p, 0, fair.Request{ID: i, Class: outcrop.ClassProvisioned})
+		p.FirstToken(0, i, nil)
+	}
+	for i := range fair.ID(3) {
+		submit(t, p, 0, fair.Request{ID: 10 + i, Class: outcrop.ClassDefault, Prompt: 10})
+		p.FirstToken(0, 10+i, nil)
+	}
+	x, _ := p.Explain(12)
+	if x.Started || x.Gates[3].Gate != fair.GateLane {
+		t.Errorf("the third short prompt: %+v", x)
+	}
+	out := submit(t, p, 0, fair.Request{ID: 20, Class: outcrop.ClassProvisioned})
+	mustBe(t, "a provisioned request", out[0].Engine, fair.EngineID(3))
+	out = p.Finished(0, 10, outcrop.Usage{}, nil)
+	mustBe(t, "the end of one while a prompt of a provisioned request is read", ids(out), []fair.ID(nil))
+	out = p.FirstToken(0, 20, nil)
+	mustBe(t, "what starts then", ids(out), []fair.ID{12})
+}
+
+// A long prompt takes several steps, and each of them is as much longer as the
+// engine has in its memory.
+func TestHighClassesGoWhereStepsAreShort(t *testing.T) {
+	big := fair.Capacity{KVTokens: 10_000, MaxSeqs: 100, StepBudget: 100, PrefillRate: 1000, DecodeRate: 100}
+	p := pool(t, fair.Default(), big, big)
+	submit(t, p, 0, fair.Request{ID: 1, Class: outcrop.ClassPriority, Prompt: 1, Output: 5000})
+	p.FirstToken(0, 1, nil)
+	submit(t, p, 0, fair.Request{ID: 2, Class: outcrop.ClassPriority, Prompt: 30})
+	x, _ := p.Explain(2)
+	mustBe(t, "a short prompt", x.Engine, fair.EngineID(1))
+	out := submit(t, p, 0, fair.Request{ID: 3, Class: outcrop.ClassProvisioned, Prompt: 10})
+	mustBe(t, "one that would wait for that", out[0].Engine, fair.EngineID(0))
+	out = submit(t, p, 0, fair.Request{ID: 4, Class: outcrop.ClassProvisioned, Prompt: 1000})
+	mustBe(t, "a long one", out[0].Engine, fair.EngineID(1))
+}
+
 func TestEnginesAreKeptClearWhileAHighClassIsActive(t *testing.T) {
 	p := pool(t, fair.Default(), small, small, small, small)
 	for i := range fair.ID(4) {

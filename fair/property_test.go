@@ -328,6 +328,7 @@ func anyConfig(t *rapid.T) fair.Config {
 		c = fair.Harvest()
 	}
 	c.LaneTokens, c.AbortTokens, c.LaneEngines = 20, 5, 3
+	c.LaneSeqs = rapid.IntRange(0, 3).Draw(t, "lane requests")
 	c.Bound = [...]time.Duration{0, 20 * time.Second, 4 * time.Second, 2 * time.Second, 0}
 	c.Queue = [...]int{4, 4, 4, 4, 0}
 	c.Floor[outcrop.ClassBatch] = rapid.SampledFrom([]float64{0, .2}).Draw(t, "floor")

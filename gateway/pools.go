@@ -29,14 +29,14 @@ func schedule(c *config.Config) fair.Config {
 	s, f := &c.Scheduler, fair.Default()
 	f.LowCap, f.Clear, f.GuardFor = float64(s.LowCap), s.Clear, s.Guard
 	if s.LowCap == 1 {
-		f.LowCap = 0 // to the scheduler, no cap
+		f.LowCap, f.LaneSeqs = 0, 0 // to the scheduler, no cap
 	}
 	f.Bound[outcrop.ClassPriority], f.Bound[outcrop.ClassDefault], f.Bound[outcrop.ClassFlex] =
 		s.QueueTimeout.Priority, s.QueueTimeout.Default, s.QueueTimeout.Flex
 	f.Floor[outcrop.ClassPriority], f.Floor[outcrop.ClassDefault], f.Floor[outcrop.ClassFlex] =
 		float64(s.Floor.Priority), float64(s.Floor.Default), float64(s.Floor.Flex)
 	if s.Policy == "static" {
-		f.LowSeqs, f.MaxAborts, f.LowCap, f.Clear = s.StaticCap, 0, 0, 0
+		f.LowSeqs, f.MaxAborts, f.LowCap, f.Clear, f.LaneSeqs = s.StaticCap, 0, 0, 0, 0
 	}
 	return f
 }

@@ -180,7 +180,7 @@ func (o *Options) drawScheduler(d draw) {
 		c.Floor[class] = one(d, c.Floor[class], 0, .05, .3)
 	}
 	c.GuardFor = d.time(10*time.Millisecond, time.Minute)
-	c.LaneTokens, c.LaneEngines = one(d, 16, 64), d.between(2, 4)
+	c.LaneTokens, c.LaneSeqs, c.LaneEngines = one(d, 16, 64), one(d, 0, 1, 4), d.between(2, 4)
 	c.AbortTokens, c.AbortEvery = one(d, 1, 16, 64), one(d, 0, 10*time.Millisecond, 100*time.Millisecond)
 	c.MaxAborts, c.MaxLosses = d.between(0, 3), d.between(1, 3)
 	c.Grace = d.time(time.Millisecond, 5*time.Second)

@@ -159,7 +159,7 @@ var gateWords = map[fair.Gate]string{
 	fair.GateOpen:     "takes it as soon as it is next",
 	fair.GateDraining: "takes nothing new",
 	fair.GateSize:     "its memory is too small, even when empty",
-	fair.GateLane:     "is kept for short prompts",
+	fair.GateLane:     "is kept for a few short prompts",
 	fair.GateSeqs:     "runs as many requests as the class may bring it to",
 	fair.GateKV:       "its memory is as full as the class may make it",
 	fair.GateReading:  "reads the prompt of a provisioned or priority request",

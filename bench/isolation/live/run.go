@@ -25,9 +25,9 @@ type Policy struct {
 // request to the engine with the fewest at once.
 func Policies() []Policy {
 	return []Policy{
-		{"fifo", "none", 50, 1},
-		{"static cap", "static", 50, 1},
-		{"outcrop", "fair", 50, 1},
+		{"fifo", "none", 60, 1},
+		{"static cap", "static", 60, 1},
+		{"outcrop", "fair", 60, 1},
 	}
 }
 
