@@ -57,7 +57,7 @@ bench-batch: build ## measure batch jobs: records/s, CPU and memory by size; ARG
 bench-isolation: build ## measure how well provisioned traffic is isolated, simulated; ARGS=-quick takes a minute
 	@$(GO) run ./bench/isolation/run -outcrop bin/outcrop $(ARGS)
 
-tools: go-present .tools/bin/staticcheck ## python clients, JavaScript clients and the llama.cpp engine, all in .tools
+tools: go-present .tools/bin/staticcheck ## python clients, JavaScript clients, the llama.cpp engine and PostgreSQL, all in .tools
 	@PYTHON=$(PYTHON) bash scripts/tools.sh
 
 .tools/bin/staticcheck: scripts/staticcheck.version
