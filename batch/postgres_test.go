@@ -41,7 +41,7 @@ func TestOnPostgreSQLAJobRunsGoesOnAndStops(t *testing.T) {
 // TestOnPostgreSQLTwoServersAreKilled at random, as often as OUTCROP_KILLS
 // says, and each record is there once.
 func TestOnPostgreSQLTwoServersAreKilled(t *testing.T) {
-	n, kills := int64(number("OUTCROP_KILL_RECORDS", 3000)), number("OUTCROP_KILLS", 3)
+	n, kills := number("OUTCROP_KILL_RECORDS", 3000), number("OUTCROP_KILLS", 3)
 	w := newWorld(t, echo)
 	w.options = killed(w.folder.Dir, postgres.Start(t), "parent")
 	killing(t, w, n, kills, []string{"one", "two"})
@@ -73,5 +73,5 @@ func TestOnPostgreSQLAnotherServerTakesOver(t *testing.T) {
 		}
 	}
 	w.tidied(j)
-	w.exact(w.state(j), 20_000)
+	w.billed(w.state(j), 20_000)
 }
