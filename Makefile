@@ -43,8 +43,10 @@ fuzz: go-present ## every fuzz target for FUZZTIME (10s)
 simulate: go-present ## worlds of the kernels with faults for DURATION (1m); ARGS="-seed N" plays one again
 	@$(GO) run ./simulation/run -duration $(DURATION) $(ARGS)
 
-kill-batch: go-present ## kill servers over batch jobs: the whole server and its runner 100 times on SQLite, two runners 30 times on PostgreSQL
+kill-batch: go-present ## kill servers over batch jobs: whole ones 100 times over many jobs, over one, and over one of two on PostgreSQL; their runner alone too
 	OUTCROP_KILLS=100 OUTCROP_KILL_RECORDS=50000 $(GO) test ./conformance -count=1 -v -timeout 30m -run KilledServersKeep
+	OUTCROP_KILLS=100 OUTCROP_KILL_RECORDS=50000 $(GO) test ./conformance -count=1 -v -timeout 30m -run OneJobOutlivesItsServer
+	OUTCROP_KILLS=100 OUTCROP_KILL_RECORDS=50000 $(GO) test ./conformance -count=1 -v -timeout 30m -run OneJobOutlivesTwoServers
 	OUTCROP_KILLS=100 OUTCROP_KILL_RECORDS=50000 $(GO) test ./batch -count=1 -v -timeout 30m -run KilledServersLoseNothing
 	OUTCROP_KILLS=30 OUTCROP_KILL_RECORDS=50000 OUTCROP_RESCUE=1 $(GO) test ./batch -count=1 -v -timeout 30m -run 'OnPostgreSQL(Two|Another)'
 
@@ -57,7 +59,7 @@ bench-batch: build ## measure batch jobs: records/s, CPU and memory by size; ARG
 bench-isolation: build ## measure how well provisioned traffic is isolated, simulated; ARGS=-quick takes a minute
 	@$(GO) run ./bench/isolation/run -outcrop bin/outcrop $(ARGS)
 
-tools: go-present .tools/bin/staticcheck ## python clients, JavaScript clients and the llama.cpp engine, all in .tools
+tools: go-present .tools/bin/staticcheck ## python clients, JavaScript clients, the llama.cpp engine and PostgreSQL, all in .tools
 	@PYTHON=$(PYTHON) bash scripts/tools.sh
 
 .tools/bin/staticcheck: scripts/staticcheck.version

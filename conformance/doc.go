@@ -4,5 +4,5 @@
 //
 // The suites in Go always run. Those that need Python or node run only with
 // OUTCROP_CLIENTS=1 and the tools that scripts/tools.sh installs; otherwise
-// they say that they were skipped.
+// they say that they were skipped. So do those on PostgreSQL where there is none.
 package conformance

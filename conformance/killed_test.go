@@ -91,6 +91,17 @@ func (o *owner) jobs(s *server) *bedrock.Client {
 	return bedrock.New(bedrock.Options{BaseEndpoint: &s.URL, Region: "us-east-1", Credentials: o.credentials(), HTTPClient: http.DefaultClient})
 }
 
+// upload makes the bucket in the server's files and puts the file there.
+func (o *owner) upload(t *testing.T, store *server, f *killedFile) {
+	t.Helper()
+	if _, err := o.files(store).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &o.bucket}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.files(store).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &o.bucket, Key: aws.String("in/a.jsonl"), Body: bytes.NewReader(f.text)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // submit creates a job on the file that is in the bucket.
 func (o *owner) submit(t *testing.T, s *server, name string) {
 	t.Helper()
@@ -271,25 +282,14 @@ func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
 	for _, o := range owners {
 		o.key = s.addKey(t, "--account", o.account)
 		s.awaitKey(t, o.key)
-		if _, err := o.files(s).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &o.bucket}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := o.files(s).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &o.bucket, Key: aws.String("in/a.jsonl"), Body: bytes.NewReader(file.text)}); err != nil {
-			t.Fatal(err)
-		}
+		o.upload(t, s, &file)
 	}
 	done := 0
 	for wave := 0; wave < 2 || done < kills; wave++ { // after the first one there is room for another
 		for _, o := range owners {
 			o.submit(t, s, "wave-"+strconv.Itoa(wave))
 		}
-		for ; done < kills && !written(s, owners); done++ {
-			if done%2 == 0 { // the others may come while the server starts
-				await(t, s, owners, int64(done*len(file.inputs)*len(owners)/kills))
-			}
-			time.Sleep(rand.N(killedIn))
-			s = s.killed(t)
-		}
+		done = harry(t, []*server{s}, s, owners, done, kills, len(file.inputs)*len(owners))
 		t.Logf("%d kills in %d jobs of %d records", done, len(owners)*(wave+1), len(file.inputs))
 		if !s.ready() {
 			t.Fatal(s.err)
@@ -304,8 +304,26 @@ func TestKilledServersKeepTheJobsOfTheirAccounts(t *testing.T) {
 	s.checkLog(t)
 }
 
-// await waits until so many records are done, or all jobs.
-func await(t *testing.T, s *server, owners []*owner, records int64) {
+// harry kills servers at random moments of the jobs that the first one has taken
+// and whose files are with store, and starts them again, until that was done so
+// often or the jobs have ended. It goes on from the kills that were done already,
+// and returns how many there are. Every other one comes once the jobs, of so many
+// records together, are as far as the kills; the rest may come while a server
+// starts.
+func harry(t *testing.T, servers []*server, store *server, owners []*owner, done, kills, records int) int {
+	t.Helper()
+	for ; done < kills && !written(store, owners); done++ {
+		if done%2 == 0 {
+			await(t, servers[0], store, owners, int64(done*records/kills))
+		}
+		time.Sleep(rand.N(killedIn))
+		servers[rand.IntN(len(servers))].restart(t)
+	}
+	return done
+}
+
+// await waits until the server says that so many records are done, or all jobs are.
+func await(t *testing.T, s, store *server, owners []*owner, records int64) {
 	t.Helper()
 	if !s.ready() {
 		t.Fatal(s.err)
@@ -313,32 +331,36 @@ func await(t *testing.T, s *server, owners []*owner, records int64) {
 	if !eventually(killedPatience, func() bool {
 		var done int64
 		for _, o := range owners {
-			done += o.state(t, s).ProcessedRecordCount
+			j := o.state(t, s)
+			if j.Status == "Failed" {
+				t.Fatalf("%+v", j)
+			}
+			done += j.ProcessedRecordCount
 		}
-		return done >= records || written(s, owners)
+		return done >= records || written(store, owners)
 	}) {
 		t.Fatalf("the jobs are stuck before %d records\n%s", records, tail(s.err.String()))
 	}
 }
 
-// written reports whether all jobs have their manifest, whether or not the
-// server is there to be asked.
-func written(s *server, owners []*owner) bool {
+// written reports whether all jobs have their manifest in the files of the server
+// store, whether or not that is there to be asked.
+func written(store *server, owners []*owner) bool {
 	return !slices.ContainsFunc(owners, func(o *owner) bool {
-		_, err := os.Stat(filepath.Join(s.Data, "s3", o.bucket, "out", o.job, "manifest.json.out"))
+		_, err := os.Stat(filepath.Join(store.Data, "s3", o.bucket, "out", o.job, "manifest.json.out"))
 		return err != nil
 	})
 }
 
-// killed kills the server, whether it is ready or not, and starts the next one
-// on its data.
-func (s *server) killed(t *testing.T) *server {
+// restart kills the server, whether it is ready or not, and starts it again on its
+// data.
+func (s *server) restart(t *testing.T) {
 	t.Helper()
 	_ = s.command.Process.Kill()
 	<-s.ended
 	s.checkLog(t)
-	next := &server{Data: s.Data, Config: s.Config, out: &output{}, err: &output{}, ended: make(chan struct{})}
-	return next.run(t)
+	s.out, s.err, s.ended = &output{}, &output{}, make(chan struct{})
+	s.run(t)
 }
 
 // idle checks that nothing waits, runs or is reserved.

