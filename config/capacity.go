@@ -61,7 +61,7 @@ type Scheduler struct {
 	// Requests of lower classes that policy static lets onto each engine.
 	StaticCap int `yaml:"static_cap" default:"16" min:"1" max:"1M" reload:"restart" since:"0.2"`
 	// Share of an engine's reading speed that lower classes may use while provisioned or priority requests come; 100% sets no cap.
-	LowCap Percent `yaml:"low_cap" default:"60%" min:"1%" reload:"restart" since:"0.2" aka:"batch_prefill_cap"`
+	LowCap Percent `yaml:"low_cap" default:"55%" min:"1%" reload:"restart" since:"0.2" aka:"batch_prefill_cap"`
 	// Engines that lower classes leave free of prompts while provisioned or priority requests come, where there are four engines or more.
 	Clear int `yaml:"clear" default:"1" max:"1000" reload:"restart" since:"0.2"`
 	// How long after the last provisioned or priority request lower classes are still held back.

@@ -25,9 +25,9 @@ type Policy struct {
 // request to the engine with the fewest at once.
 func Policies() []Policy {
 	return []Policy{
-		{"fifo", "none", 60, 1},
-		{"static cap", "static", 60, 1},
-		{"outcrop", "fair", 60, 1},
+		{"fifo", "none", 55, 1},
+		{"static cap", "static", 55, 1},
+		{"outcrop", "fair", 55, 1},
 	}
 }
 
