@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,13 +23,13 @@ import (
 // A document is all that was measured.
 type document struct {
 	Simulated string       `json:"simulated"`
-	Live      *realTime    `json:"real_time,omitempty"`
+	Live      []*realTime  `json:"real_time,omitempty"`
 	Virtual   *virtualTime `json:"virtual_time,omitempty"`
 }
 
 const simulated = "All figures come from simulated engines."
 
-// realTime is what was measured in real time.
+// realTime is what one run measured in real time.
 type realTime struct {
 	When     string        `json:"when"`
 	Machine  child.Machine `json:"machine"`
@@ -88,6 +89,24 @@ func longRun(lengths isolation.Lengths, requests int) *long {
 	return l
 }
 
+// replace puts what a run measured in place of what earlier ones did of the same
+// numbers of engines and arrivals.
+func (d *document) replace(r *realTime) {
+	var left []*realTime
+	for _, e := range d.Live {
+		e.Cells = slices.DeleteFunc(e.Cells, func(c *live.Cell) bool { return r.has(c) })
+		if len(e.Cells) > 0 {
+			left = append(left, e)
+		}
+	}
+	d.Live = append(left, r)
+}
+
+// has reports whether r measured what c did.
+func (r *realTime) has(c *live.Cell) bool {
+	return slices.ContainsFunc(r.Cells, func(o *live.Cell) bool { return o.Engines == c.Engines && o.CV == c.CV })
+}
+
 // The simulated times of a real-time run.
 const (
 	warmup   = 15 * time.Second
@@ -132,11 +151,8 @@ func inRealTime(ctx context.Context, s *settings, lengths isolation.Lengths) (*r
 
 // runs are the runs of all cells, and how many each cell has.
 func (s *settings) runs(lengths isolation.Lengths) (runs []live.Run, sizes []int) {
-	for _, cv := range []float64{1, 3} {
+	for _, cv := range s.scatter {
 		policies := s.policies
-		if cv > 1 && !s.bursty {
-			continue
-		}
 		if cv > 1 {
 			policies = policies[len(policies)-1:]
 		}
@@ -230,7 +246,7 @@ func (d *document) write(folder string) error {
 		return err
 	}
 	files := map[string][]byte{"isolation.json": append(data, '\n'), "isolation.md": []byte(d.page()), "isolation.svg": d.picture().SVG()}
-	if d.Live != nil {
+	if len(d.Live) > 0 {
 		files["isolation.csv"] = d.seeds()
 	}
 	for name, content := range files {

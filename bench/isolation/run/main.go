@@ -33,7 +33,7 @@ type settings struct {
 	live, virtual, quick     bool
 	engines                  []int
 	policies                 []live.Policy
-	bursty                   bool
+	scatter                  []float64 // of the times between requests
 	seeds                    int
 	samples                  int
 	speed                    float64
@@ -63,12 +63,12 @@ func parse() *settings {
 	flag.StringVar(&s.out, "out", "", "folder for the results (default docs/bench, and none with -quick)")
 	flag.StringVar(&s.trace, "trace", "", "a trace in the format of the public Azure ones, for the lengths of requests; default is a table of quantiles")
 	flag.StringVar(&s.raw, "raw", "", "also write every request of the real-time runs to this CSV file")
-	flag.BoolVar(&s.live, "live", true, "measure in real time; the results of an earlier run stay otherwise")
+	flag.BoolVar(&s.live, "live", true, "measure in real time; what is not measured again stays as an earlier run left it")
 	flag.BoolVar(&s.virtual, "virtual", true, "measure in virtual time; likewise")
 	flag.BoolVar(&s.quick, "quick", false, "a minute or so to see that all works: one engine, one seed, few requests; the figures are worth nothing")
 	engines := flag.String("n", "1,4", "real time: numbers of engines")
 	policies := flag.String("policies", "fifo,static cap,outcrop", "real time: the policies to compare, in this order")
-	flag.BoolVar(&s.bursty, "bursty", true, "real time: also with bursty arrivals, without the baselines")
+	arrivals := flag.String("arrivals", "poisson,bursty", "real time: how requests arrive; bursty ones are measured without the baselines")
 	flag.IntVar(&s.seeds, "seeds", 5, "how many seeds")
 	flag.IntVar(&s.samples, "samples", 200, "real time: provisioned requests of each seed; sets how long it takes, 200 about 40 minutes")
 	flag.Float64Var(&s.speed, "speed", .5, "real time: simulated seconds in a second, so slow that no process lacks a processor")
@@ -84,8 +84,15 @@ func parse() *settings {
 		s.engines = append(s.engines, n)
 	}
 	s.policies = choose(live.Policies(), *policies)
+	for part := range strings.SplitSeq(*arrivals, ",") {
+		cv, ok := map[string]float64{"poisson": 1, "bursty": 3}[part]
+		if !ok {
+			log.Fatalf("-arrivals: %q is neither poisson nor bursty", part)
+		}
+		s.scatter = append(s.scatter, cv)
+	}
 	if s.quick {
-		s.engines, s.bursty, s.seeds, s.samples, s.seconds, s.long = s.engines[:1], false, 1, 20, 20, 1000
+		s.engines, s.scatter, s.seeds, s.samples, s.seconds, s.long = s.engines[:1], s.scatter[:1], 1, 20, 20, 1000
 		s.speed, s.atOnce = 1, 6
 	}
 	if s.out == "" && !s.quick {
@@ -121,9 +128,11 @@ func run(ctx context.Context, s *settings) error {
 		}
 	}
 	if s.live {
-		if d.Live, err = inRealTime(ctx, s, lengths); err != nil {
+		r, err := inRealTime(ctx, s, lengths)
+		if err != nil {
 			return err
 		}
+		d.replace(r)
 	}
 	if s.out == "" {
 		fmt.Print(d.page())

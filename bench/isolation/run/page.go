@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"math"
@@ -40,8 +41,8 @@ func (d *document) page() string {
 	var b strings.Builder
 	b.WriteString(introduction)
 	b.WriteString("\n![p99 of provisioned first-token times, alone and under load](isolation.svg)\n")
-	if d.Live != nil {
-		d.Live.page(&b, d.Virtual)
+	if len(d.Live) > 0 {
+		d.realTime(&b)
 	} else {
 		b.WriteString("\n## Real time, over HTTP\n\nNot measured yet. `make bench-isolation ARGS=-virtual=false` does, in some 40 minutes on a machine that does nothing else.\n")
 	}
@@ -51,19 +52,29 @@ func (d *document) page() string {
 	return b.String()
 }
 
-func (r *realTime) page(b *strings.Builder, v *virtualTime) {
+// realTime is the part of the page on what was measured over HTTP.
+func (d *document) realTime(b *strings.Builder) {
+	r := d.Live[0]
 	b.WriteString("\n## Real time, over HTTP\n\n")
 	fmt.Fprintf(b, "Each engine is a process of its own, and so are the gateway and the open-loop generator, **all on one machine**. For each run the gateway is started\n"+
 		"afresh, and CreateProvisionedModelThroughput is called for each provisioned tenant; each tenant has an account and a key of its own. Requests are\n"+
 		"ConverseStream, with prompts of as many tokens as drawn and `maxTokens` of 1,024; how long its answer will be, only the engine knows.\n"+
 		"*batch* is here a backlog of **service tier flex**, whose first tokens the generator sees, as it does not see those of a batch job.\n\n")
-	fmt.Fprintf(b, "In a real second pass %g simulated ones, which is what the tables count, so that the cores carry it; the gateway is told the speed of\n"+
+	fmt.Fprintf(b, "Simulated time, which is what the tables count, passes more slowly than real time, so that the cores carry it; the gateway is told the speed of\n"+
 		"the engines, and its bounds on waiting are scaled too. The same processes go through the seeds one after the other, after %v of warm-up.\n"+
 		"Percentiles are of the requests of all seeds together; in brackets the range of the p99 ratio of each seed against the same seed alone.\n"+
 		"A caller waits %v for the first token. A provisioned request that is refused counts as never. *in virtual time* is the p99 ratio of\n"+
-		"the same row below. Lengths are drawn from %s.\n\n", r.Speed, r.Cells[0].Warmup, r.Patience, r.Lengths)
+		"the same row below. Lengths are drawn from %s.\n\n", r.Cells[0].Warmup, r.Patience, r.Lengths)
+	for _, r := range d.Live {
+		r.page(b, d.Virtual)
+	}
+	d.shares(b)
+}
+
+// page has the tables of one run.
+func (r *realTime) page(b *strings.Builder, v *virtualTime) {
 	m := r.Machine
-	fmt.Fprintf(b, "Measured %s in %v, up to %d engines at a time: %d cores of %s, %s, %s, %s.\n", r.When, r.Took, r.AtOnce, m.Cores, m.CPU, m.Memory, m.Kernel, m.Go)
+	fmt.Fprintf(b, "Measured %s in %v, %g simulated seconds in a real one, up to %d engines at a time: %d cores of %s, %s, %s, %s.\n", r.When, r.Took, r.Speed, r.AtOnce, m.Cores, m.CPU, m.Memory, m.Kernel, m.Go)
 	if late, busy := r.disturbance(); late > mostLate || busy > mostBusy {
 		fmt.Fprintf(b, "\n**Disturbed.** Up to %.1f of %d cores were busy, and the generator sent up to %s late (p99, real time): what follows tells of the\n"+
 			"machine as much as of the gateway. On a quiet machine it is to be run again.\n", busy*float64(m.Cores), m.Cores, picture.Duration(late))
@@ -79,7 +90,7 @@ func (r *realTime) page(b *strings.Builder, v *virtualTime) {
 				percent(l.RefusedOnDemand), percent(l.RefusedAggressor), figure(l.OnDemand99))
 		}
 	}
-	r.shares(b)
+	b.WriteString("\n")
 }
 
 // What a measurement can bear: seconds that requests are sent late, and the
@@ -101,11 +112,11 @@ func (r *realTime) disturbance() (late, busy float64) {
 }
 
 // shares tells how busy the processors were.
-func (r *realTime) shares(b *strings.Builder) {
-	fmt.Fprintf(b, "\n### Processors\n\nBusy cores, of %d, by process, while each run was measured; *machine* is everything on it, other runs and whatever else too.\n"+
+func (d *document) shares(b *strings.Builder) {
+	fmt.Fprintf(b, "### Processors\n\nBusy cores, of %d, by process, while each run was measured; *machine* is everything on it, other runs and whatever else too.\n"+
 		"*sent late* is by how much the generator missed the time of a request (p99, real time); it counts as waiting.\n\n"+
-		"| engines | arrivals | load | policy | gateway | engines together | generator | machine | sent late |\n|---|---|---|---|---|---|---|---|---|\n", r.Machine.Cores)
-	for _, c := range r.Cells {
+		"| engines | arrivals | load | policy | gateway | engines together | generator | machine | sent late |\n|---|---|---|---|---|---|---|---|---|\n", d.Live[0].Machine.Cores)
+	for _, c := range d.cells() {
 		for _, l := range append([]live.Line{c.AloneRun, c.Saturated}, c.Runs...) {
 			s := l.Shares
 			fmt.Fprintf(b, "| %d | %s | %s | %s | %.2f | %.2f | %.2f | %.2f | %.1f ms |\n", c.Engines, arrivals(c.CV), l.Load, l.Policy,
@@ -218,6 +229,25 @@ func number(f float64) string {
 	return s
 }
 
+// cells are what was measured in real time.
+func (d *document) cells() (all []*live.Cell) {
+	for _, r := range d.Live {
+		all = append(all, r.Cells...)
+	}
+	slices.SortStableFunc(all, func(a, b *live.Cell) int {
+		return cmp.Or(cmp.Compare(a.CV, b.CV), cmp.Compare(a.Engines, b.Engines))
+	})
+	return all
+}
+
+// quiet reports whether nothing disturbed what was measured in real time.
+func (d *document) quiet() bool {
+	return !slices.ContainsFunc(d.Live, func(r *realTime) bool {
+		late, busy := r.disturbance()
+		return late > mostLate || busy > mostBusy
+	})
+}
+
 // seeds is isolation.csv: one line for each seed of each real-time run.
 func (d *document) seeds() []byte {
 	var b bytes.Buffer
@@ -228,7 +258,7 @@ func (d *document) seeds() []byte {
 		head = append(head, k.String()+"_tokens_per_s", k.String()+"_sent", k.String()+"_refused")
 	}
 	_ = w.Write(head)
-	for _, c := range d.Live.Cells {
+	for _, c := range d.cells() {
 		for _, l := range slices.Concat([]live.Line{c.AloneRun, c.Saturated}, c.Runs) {
 			for _, s := range l.Seeds {
 				line := []string{strconv.Itoa(c.Engines), fmt.Sprint(c.CV), l.Load, l.Policy, strconv.FormatUint(s.Seed, 10),
@@ -256,14 +286,11 @@ func (d *document) picture() *picture.Picture {
 	if d.Virtual != nil {
 		cells = d.Virtual.Cells
 	}
-	if d.Live != nil {
-		late, busy := d.Live.disturbance()
-		if quiet := late <= mostLate && busy <= mostBusy; quiet || cells == nil {
-			p.Subtitle = "Simulated engines (8B on H100), the real gateway over HTTP. The green line is the same traffic alone."
-			cells = nil
-			for _, c := range d.Live.Cells {
-				cells = append(cells, &c.Figures)
-			}
+	if len(d.Live) > 0 && (cells == nil || d.quiet()) {
+		p.Subtitle = "Simulated engines (8B on H100), the real gateway over HTTP. The green line is the same traffic alone."
+		cells = nil
+		for _, c := range d.cells() {
+			cells = append(cells, &c.Figures)
 		}
 	}
 	for _, c := range cells {

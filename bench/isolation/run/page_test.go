@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,7 @@ func measured() *document {
 	short := isolation.Base(1)
 	short.Duration = short.Warmup + 20*time.Second
 	return &document{Simulated: simulated,
-		Live: &realTime{Speed: 1, Cells: []*live.Cell{live.Summarize(reports)}},
+		Live: []*realTime{{Speed: 1, Cells: []*live.Cell{live.Summarize(reports)}}},
 		Virtual: &virtualTime{Long: &long{Requests: 100_332},
 			Cells: []*isolation.Figures{isolation.Measure(short, []uint64{1}, isolation.Loads()[:1], isolation.Policies()[:1])}},
 	}
@@ -78,13 +80,34 @@ func TestWhatIsNotMeasuredAgainStays(t *testing.T) {
 	if got, want := again.page(), d.page(); got != want {
 		t.Errorf("the page differs after reading it again:\n%s", got)
 	}
-	l := again.Live.Cells[0].Lines[0]
+	l := again.Live[0].Cells[0].Lines[0]
 	if !math.IsInf(float64(l.P99), 1) || l.Policy != "fifo" {
 		t.Errorf("%+v", l)
 	}
 	none, err := earlier(filepath.Join(folder, "elsewhere"))
 	if err != nil || none.Live != nil || none.Simulated == "" {
 		t.Errorf("%+v, %v", none, err)
+	}
+}
+
+func TestWhatIsMeasuredAgainTakesTheOldPlace(t *testing.T) {
+	cell := func(engines int, cv float64) *live.Cell {
+		return &live.Cell{Figures: isolation.Figures{Engines: engines, CV: cv}}
+	}
+	old := &realTime{When: "old", Cells: []*live.Cell{cell(1, 1), cell(4, 1), cell(1, 3)}}
+	d := &document{Live: []*realTime{old, {When: "older", Cells: []*live.Cell{cell(4, 3)}}}}
+	d.replace(&realTime{When: "new", Cells: []*live.Cell{cell(4, 1), cell(4, 3)}})
+	var got []string
+	for _, r := range d.Live {
+		for _, c := range r.Cells {
+			got = append(got, fmt.Sprintf("%s %d %g", r.When, c.Engines, c.CV))
+		}
+	}
+	if want := []string{"old 1 1", "old 1 3", "new 4 1", "new 4 3"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if all := d.cells(); len(all) != 4 || all[1].Engines != 4 || all[1].CV != 1 {
+		t.Error("the cells are not in order")
 	}
 }
 
@@ -131,7 +154,7 @@ func TestADisturbedMeasurementSaysSo(t *testing.T) {
 	if strings.Contains(d.page(), "Disturbed") || !strings.Contains(d.picture().Subtitle, "over HTTP") {
 		t.Error("a quiet measurement is called disturbed")
 	}
-	d.Live.Cells[0].Runs[1].Late99 = .5
+	d.Live[0].Cells[0].Runs[1].Late99 = .5
 	if !strings.Contains(d.page(), "**Disturbed.**") || !strings.Contains(d.page(), "sent up to 500 ms late") {
 		t.Error("a disturbed measurement is not called so")
 	}
@@ -142,8 +165,8 @@ func TestADisturbedMeasurementSaysSo(t *testing.T) {
 	if !strings.Contains(d.picture().Subtitle, "over HTTP") {
 		t.Error("the picture shows nothing")
 	}
-	d.Live.Cells[0].Runs[1].Late99, d.Live.Machine.Cores = 0, 2
-	d.Live.Cells[0].Runs[1].Shares.Machine = 1.9
+	d.Live[0].Cells[0].Runs[1].Late99, d.Live[0].Machine.Cores = 0, 2
+	d.Live[0].Cells[0].Runs[1].Shares.Machine = 1.9
 	if !strings.Contains(d.page(), "Up to 1.9 of 2 cores were busy") {
 		t.Error("a busy machine is not told of")
 	}
