@@ -13,9 +13,10 @@ import (
 // A dispatcher decides when a request starts and where. Its methods are the
 // messages of a request path to it; its own go to the listener. Messages hold no
 // more than a wire can carry, and may be on their way for a while, so that a
-// dispatcher can live in another process. A message about an attempt that is over is ignored. Only first has
-// an answer that the path must wait for; what comes from an engine in one piece
-// (see Engine.Whole) needs no first, since its end follows at once.
+// dispatcher can live in another process. A message about an attempt that is
+// over is ignored. Only first and finished have answers that the path waits for;
+// what comes from an engine in one piece (see Engine.Whole) needs no first, since
+// its end follows at once.
 type dispatcher interface {
 	// submit hands a request in. What becomes of it is told to l; it may be
 	// known when submit returns, after which o is the caller's again.
