@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,6 +120,9 @@ type Pool struct {
 	queue  dispatcher // local, as the request path sees it
 	ids    atomic.Uint64
 	caches prefixes
+	// engines are those of the latest Update and of the one before, by name:
+	// one that leaves may have been granted.
+	engines atomic.Pointer[map[string]*Engine]
 
 	invocations sync.Pool // of *invocation
 
@@ -126,6 +130,7 @@ type Pool struct {
 	stop     context.CancelFunc
 	scrapers sync.WaitGroup
 	updating sync.Mutex // one Update or Close at a time
+	latest   []Engine   // of the latest Update
 	scraped  map[string]context.CancelFunc
 }
 
@@ -163,10 +168,27 @@ func (p *Pool) Update(engines []Engine) error {
 	}
 	p.updating.Lock()
 	defer p.updating.Unlock()
+	p.know(engines)
 	p.local.update(engines)
 	p.scrape(engines)
 	return nil
 }
+
+// know makes the engines those that requests can be given to.
+func (p *Pool) know(engines []Engine) {
+	known := map[string]*Engine{}
+	for _, e := range p.latest {
+		known[e.Name] = &e
+	}
+	p.latest = slices.Clone(engines)
+	for _, e := range engines {
+		known[e.Name] = &e
+	}
+	p.engines.Store(&known)
+}
+
+// engine returns the engine of that name; nil if there is none.
+func (p *Pool) engine(name string) *Engine { return (*p.engines.Load())[name] }
 
 func check(engines []Engine) error {
 	seen := map[string]bool{}

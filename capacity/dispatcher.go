@@ -11,15 +11,16 @@ import (
 )
 
 // A dispatcher decides when a request starts and where. Its methods are the
-// messages of a request path to it; its own go to the ticket. Messages hold no
-// more than a wire could carry, so that a dispatcher can live in another
-// process. A message about an attempt that is over is ignored. Only first has
-// an answer that the path must wait for; what comes from an engine in one piece
-// (see Engine.Whole) needs no first, since its end follows at once.
+// messages of a request path to it; its own go to the listener. Messages hold no
+// more than a wire can carry, and may be on their way for a while, so that a
+// dispatcher can live in another process. A message about an attempt that is
+// over is ignored. Only first and finished have answers that the path waits for;
+// what comes from an engine in one piece (see Engine.Whole) needs no first, since
+// its end follows at once.
 type dispatcher interface {
-	// submit hands a request in. What becomes of it is told to t; it may be
+	// submit hands a request in. What becomes of it is told to l; it may be
 	// known when submit returns, after which o is the caller's again.
-	submit(o *order, t *ticket)
+	submit(o *order, l listener)
 	// first tells that the engine's answer has come to its first token. If it
 	// reports false, the attempt was taken back, and nothing of it may go out.
 	first(id fair.ID, attempt int) bool
@@ -33,6 +34,15 @@ type dispatcher interface {
 	failed(id fair.ID, attempt int, code outcrop.Code, retry time.Duration)
 	// abort tells that the caller is gone, and how many tokens he was sent.
 	abort(id fair.ID, tokens int)
+}
+
+// A listener hears the messages of a dispatcher about one request, in their
+// order. Its methods do not block.
+type listener interface {
+	// tell says what becomes of the request.
+	tell(f fate)
+	// explain says why it has to wait.
+	explain(h *outcrop.Hold)
 }
 
 // An order is a request as the dispatcher gets it.
@@ -54,7 +64,7 @@ type end struct {
 type fate struct {
 	kind    fateKind
 	attempt int           // with granted: its number, from 1
-	engine  *Engine       // with granted
+	engine  string        // with granted: the engine's name
 	hint    int           // with granted: the priority for engines that take one
 	queued  time.Duration // with all but waiting: in the queue so far
 	refusal fair.Action   // with refused
@@ -86,8 +96,8 @@ type ticket struct {
 	wake chan struct{} // has room for one
 }
 
-// tell is for the dispatcher. An attempt under way is stopped: whatever is new
-// is not about it.
+// tell implements listener. An attempt under way is stopped: whatever is new is
+// not about it.
 func (t *ticket) tell(f fate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -108,7 +118,7 @@ func (t *ticket) tell(f fate) {
 	}
 }
 
-// explain is for the dispatcher: it says why the request has to wait.
+// explain implements listener.
 func (t *ticket) explain(h *outcrop.Hold) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,7 +133,8 @@ func (t *ticket) unheard() *outcrop.Hold {
 }
 
 // await tells the fate as soon as it is not to wait, and the error of ctx if
-// that ends before.
+// that ends before. The attempt in f is over: the next word may still be on its
+// way.
 func (t *ticket) await(ctx context.Context, f *fate) error {
 	for {
 		wake := t.look(f)
@@ -141,10 +152,14 @@ func (t *ticket) await(ctx context.Context, f *fate) error {
 func (t *ticket) look(f *fate) (wake <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.fate.kind == waiting && t.wake == nil {
+	if t.fate.kind != waiting && (t.fate.kind != granted || t.fate.attempt > f.attempt) {
+		*f = t.fate
+		return nil
+	}
+	f.kind = waiting
+	if t.wake == nil {
 		t.wake = make(chan struct{}, 1)
 	}
-	*f = t.fate
 	return t.wake
 }
 

@@ -121,8 +121,15 @@ func pool(t testing.TB, c capacity.Config, size fair.Capacity, models ...outcrop
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
+	if distant {
+		_, disconnect := p.Distant(0)
+		t.Cleanup(disconnect)
+	}
 	return p
 }
+
+// distant puts a byte stream between the pools of a test and their dispatchers.
+var distant bool
 
 func request(class outcrop.Class, account string, input, output int) *outcrop.Request {
 	return &outcrop.Request{

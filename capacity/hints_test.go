@@ -17,13 +17,12 @@ func two(t *testing.T, plain, fast outcrop.Model) *capacity.Pool {
 	t.Helper()
 	size := small(1)
 	size.Optimized = true
-	p, err := capacity.New(capacity.Config{Model: "model", Engines: []capacity.Engine{
+	p := pool(t, capacity.Config{}, fair.Capacity{})
+	if err := p.Update([]capacity.Engine{
 		{Name: "plain", Model: plain, Capacity: small(1)}, {Name: "fast", Model: fast, Capacity: size},
-	}})
-	if err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Close)
 	return p
 }
 

@@ -83,8 +83,9 @@ type invocation struct {
 	copied  *outcrop.Request // with what the engine is asked beyond the caller
 	sink    sink
 	receipt outcrop.Receipt
-	failure error // of the last attempt
-	final   fate  // the latest
+	failure error   // of the last attempt
+	final   fate    // the latest
+	engine  *Engine // of the latest attempt
 	tries   tries
 	settled bool // the dispatcher has forgotten the request
 
@@ -130,18 +131,22 @@ func (v *invocation) run(ctx context.Context) error {
 // attempt runs the request on the engine that was granted. Again reports that
 // the ticket knows how it goes on.
 func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
+	if v.engine = v.pool.engine(v.final.engine); v.engine == nil {
+		v.pool.queue.failed(v.id, v.final.attempt, outcrop.CodeUnavailable, 0)
+		return true, nil
+	}
 	running := v.leash.under(ctx)
 	defer v.leash.loosen(v.req.Batch)
 	if !v.ticket.stopBy(v.final.attempt, v.leash.stop) {
 		return true, nil
 	}
 	req := v.request()
-	v.sink.attempt, v.sink.held, v.sink.slow = v.final.attempt, false, req.Streaming || !v.final.engine.Whole
+	v.sink.attempt, v.sink.held, v.sink.slow = v.final.attempt, false, req.Streaming || !v.engine.Whole
 	v.launched = v.began
 	if v.attempts++; v.attempts > 1 || v.final.queued > 0 {
 		v.launched = time.Now()
 	}
-	v.receipt, err = v.final.engine.Model.Invoke(running, req, &v.sink)
+	v.receipt, err = v.engine.Model.Invoke(running, req, &v.sink)
 	v.ticket.ended()
 	v.complete()
 	v.tried(err)
@@ -150,7 +155,7 @@ func (v *invocation) attempt(ctx context.Context) (again bool, err error) {
 
 // request is what the engine gets.
 func (v *invocation) request() *outcrop.Request {
-	e := v.final.engine
+	e := v.engine
 	stream := e.Stream && !v.req.Streaming && v.req.Conversation != nil
 	if !stream && !e.Capacity.Priorities {
 		return v.req
@@ -169,7 +174,7 @@ func (v *invocation) request() *outcrop.Request {
 // complete makes the engine's receipt that of the invocation. An engine that
 // says at which latency it served knows better than its mark.
 func (v *invocation) complete() {
-	r, e := &v.receipt, v.final.engine
+	r, e := &v.receipt, v.engine
 	if r.Latency == "" && v.sink.sent && v.order.Optimized && e.Capacity.Optimized {
 		r.Latency = outcrop.LatencyOptimized
 	}

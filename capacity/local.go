@@ -29,7 +29,7 @@ type local struct {
 // A job is a request from submit to its end.
 type job struct {
 	order
-	ticket  *ticket
+	path    listener
 	attempt int
 	engine  *engine // while on one
 	since   time.Duration
@@ -56,12 +56,12 @@ func newLocal(c fair.Config) *local {
 // does not move.
 func (d *local) now() time.Duration { return time.Since(d.origin) }
 
-func (d *local) submit(o *order, t *ticket) {
+func (d *local) submit(o *order, l listener) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
 	j := d.job()
-	j.order, j.ticket, j.since = *o, t, now
+	j.order, j.path, j.since = *o, l, now
 	if d.closed {
 		d.refuse(now, j, fair.Action{Bound: fair.BoundEngines, Retry: time.Second})
 		return
@@ -74,7 +74,7 @@ func (d *local) submit(o *order, t *ticket) {
 	out, err := d.pool.Submit(now, j.Request, d.out[:0])
 	if err != nil {
 		d.jobs.Delete(j.ID)
-		t.tell(fate{kind: lost})
+		l.tell(fate{kind: lost})
 		return
 	}
 	d.do(now, out)
@@ -102,7 +102,7 @@ func (d *local) waiting(j *job) {
 	}
 	d.waits[j.Class] = j.ID
 	if x, ok := d.pool.Explain(j.ID); ok {
-		j.ticket.explain(d.hold(&x))
+		j.path.explain(d.hold(&x))
 	}
 }
 
@@ -192,7 +192,7 @@ func (d *local) failed(id fair.ID, attempt int, code outcrop.Code, retry time.Du
 		d.do(now, d.pool.Failed(now, id, d.out[:0]))
 	} else {
 		d.forget(j)
-		j.ticket.tell(fate{kind: lost, queued: j.queued})
+		j.path.tell(fate{kind: lost, queued: j.queued})
 		d.do(now, d.pool.GaveUp(now, id, nothing, d.out[:0]))
 	}
 	d.depart(now, e)
@@ -288,7 +288,7 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 			d.refuse(now, j, a)
 		case fair.Lost:
 			d.forget(j)
-			j.ticket.tell(fate{kind: lost, queued: j.queued})
+			j.path.tell(fate{kind: lost, queued: j.queued})
 		}
 	}
 	if returned {
@@ -311,7 +311,7 @@ func (d *local) returned(actions []fair.Action) {
 func (d *local) again(now time.Duration, j *job) {
 	j.since = now
 	if !d.closed {
-		j.ticket.tell(fate{kind: waiting})
+		j.path.tell(fate{kind: waiting})
 		return
 	}
 	d.jobs.Delete(j.ID)
@@ -325,7 +325,7 @@ func (d *local) grant(now time.Duration, j *job, a fair.Action) {
 	j.queued += now - j.since
 	j.since, j.took, j.tokens = now, 0, 0
 	e.load(now, j)
-	j.ticket.tell(fate{kind: granted, attempt: j.attempt, engine: e.Engine, hint: a.Priority, queued: j.queued})
+	j.path.tell(fate{kind: granted, attempt: j.attempt, engine: e.Name, hint: a.Priority, queued: j.queued})
 }
 
 func (d *local) refuse(now time.Duration, j *job, a fair.Action) {
@@ -333,7 +333,7 @@ func (d *local) refuse(now time.Duration, j *job, a fair.Action) {
 	for _, e := range d.engines {
 		f.later = f.later || j.Prompt < e.Capacity.KVTokens
 	}
-	j.ticket.tell(f)
+	j.path.tell(f)
 }
 
 func (d *local) engine(id fair.EngineID) *engine {

@@ -39,7 +39,7 @@ func (v *invocation) tried(err error) {
 	if err == nil && f.held == nil && v.tries.n == 0 {
 		return
 	}
-	t := outcrop.Try{Engine: f.engine.Name, Ran: time.Since(v.launched), TakenBack: errors.Is(err, errTakenBack), Held: f.held}
+	t := outcrop.Try{Engine: f.engine, Ran: time.Since(v.launched), TakenBack: errors.Is(err, errTakenBack), Held: f.held}
 	if !t.TakenBack {
 		t.Code, _ = codeOf(err)
 	}

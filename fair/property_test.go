@@ -22,7 +22,6 @@ type book struct {
 	engines map[fair.EngineID]*machine
 	highest int  // class that is sent
 	need    bool // something was guaranteed to those that hurry at some time
-	had     bool // an engine stood at some time
 	seen    map[string]int
 	nextID  fair.ID
 }
@@ -304,8 +303,56 @@ func (b *book) up(t *rapid.T) {
 		Lane:        rapid.IntRange(0, 3).Draw(t, "lane") == 0,
 		Optimized:   rapid.IntRange(0, 2).Draw(t, "marked") == 0,
 	}}
-	b.engines[id], b.had = m, true
+	if was := b.engines[id]; was != nil {
+		b.resized(id, was, m)
+	}
+	b.engines[id] = m
 	b.take(t, b.pool.Up(b.now, id, m.Capacity, nil))
+}
+
+// resized notes that an engine which has something to do is another size now.
+func (b *book) resized(id fair.EngineID, was, is *machine) {
+	n, kv, _ := b.load(id)
+	switch {
+	case n == 0:
+	case n > is.MaxSeqs || kv > is.KVTokens:
+		b.seen["shrunk below its load"]++
+	case is.MaxSeqs > was.MaxSeqs && is.KVTokens > was.KVTokens:
+		b.seen["grown under load"]++
+	}
+}
+
+// crash throws the scheduler away with all that it knew. The callers of what
+// it had lose their connections; the next one knows the engines that stand, and
+// its time and its ids begin anew. What is told of requests that it does not
+// know it ignores.
+func (b *book) crash(t *rapid.T) {
+	gone := slices.Sorted(maps.Keys(b.live))
+	for _, e := range b.live {
+		b.seen[map[bool]string{true: "crash with a request on an engine", false: "crash with one in the queue"}[flying(e)]]++
+	}
+	clear(b.live)
+	clear(b.ended)
+	b.pool, b.now, b.nextID = fair.New(b.config), 0, 0
+	for _, id := range slices.Sorted(maps.Keys(b.engines)) {
+		m := b.engines[id]
+		m.draining = false
+		b.take(t, b.pool.Up(b.now, id, m.Capacity, nil))
+	}
+	if b.need {
+		b.take(t, b.pool.Need(b.now, 1e9, nil))
+	}
+	for _, id := range gone {
+		b.take(t, b.pool.Progress(b.now, id, 1, nil))
+		b.take(t, b.pool.Failed(b.now, id, nil))
+		b.take(t, b.pool.Finished(b.now, id, outcrop.Usage{Output: 1}, nil))
+		b.take(t, b.pool.Abort(b.now, id, nil))
+	}
+	for _, c := range b.pool.State().Classes {
+		if c.Queued+c.Flying+c.Tenants != 0 || c.Cost != 0 || c.Credit != 0 || c.Counts != (fair.Counts{}) {
+			t.Fatalf("after a crash: %+v", c)
+		}
+	}
 }
 
 func (b *book) pass(t *rapid.T, d time.Duration) {
@@ -340,7 +387,8 @@ func anyConfig(t *rapid.T) fair.Config {
 // Whatever happens in whatever order: each request ends once, the gates are
 // never exceeded, marked engines are kept, no engine is idle beside a request that it would take,
 // provisioned requests are not refused for load, and in the end nothing is
-// left.
+// left. Engines come, go and change their size under load, and the process
+// crashes.
 func TestNothingIsLostOrDuplicated(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -401,6 +449,12 @@ func TestNothingIsLostOrDuplicated(t *testing.T) {
 			"pass": func(t *rapid.T) {
 				b.pass(t, time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms"))*time.Millisecond)
 			},
+			"crash": func(t *rapid.T) {
+				if rapid.IntRange(0, 5).Draw(t, "really") > 0 {
+					t.Skip()
+				}
+				b.crash(t)
+			},
 			"clock back": func(t *rapid.T) { b.take(t, b.pool.Tick(b.now-time.Hour, nil)) },
 			"":           b.check,
 		}
@@ -415,6 +469,7 @@ func TestNothingIsLostOrDuplicated(t *testing.T) {
 	for _, what := range []string{
 		"dispatch", "resume", "requeue", "lost", "refuse wait", "refuse deadline", "refuse queue",
 		"refuse tenant-queue", "refuse size", "refuse engines", "optimized", "optimized elsewhere", "gate kept", "need",
+		"shrunk below its load", "grown under load", "crash with a request on an engine", "crash with one in the queue",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("no run saw %q: the runs prove nothing about it (%v)", what, seen)

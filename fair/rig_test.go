@@ -23,6 +23,7 @@ type rig struct {
 	refused []fair.Action
 	log     []fair.Action
 	done    func(*flight) // called when a request ends
+	trusts  bool          // the pool is not checked after each event
 }
 
 type flight struct {
@@ -30,6 +31,8 @@ type flight struct {
 	output, tokens int
 	first          time.Duration
 	sent           time.Duration
+	engine         fair.EngineID // that it was given to last
+	given          time.Duration // when
 }
 
 func newRig(t *testing.T, engines int, c fair.Config) *rig {
@@ -69,12 +72,14 @@ func (r *rig) do(out []fair.Action) {
 		f := r.live[a.ID]
 		switch a.Kind {
 		case fair.Dispatch:
+			f.engine, f.given = a.Engine, r.now
 			r.service[f.Tenant] += float64(f.Prompt)
 			err := r.engines[a.Engine].Submit(r.now, step.Sequence{ID: step.ID(a.ID), Prompt: f.Prompt, Output: f.output})
 			if err != nil {
 				r.t.Fatal(err)
 			}
 		case fair.AbortAndResume:
+			f.engine = nowhere
 			r.service[f.Tenant] -= float64(f.Prompt)
 			r.engines[a.Engine].Abort(r.now, step.ID(a.ID))
 		case fair.Refuse:
@@ -113,6 +118,9 @@ func (r *rig) run(d time.Duration) {
 		default:
 			r.step(which)
 		}
+		if r.trusts {
+			continue
+		}
 		if err := r.pool.Check(); err != nil {
 			r.t.Fatal(err)
 		}
@@ -122,6 +130,9 @@ func (r *rig) run(d time.Duration) {
 func (r *rig) step(engine int) {
 	for _, ev := range r.engines[engine].Advance(r.now, nil) {
 		f := r.live[fair.ID(ev.ID)]
+		if f == nil || f.engine != fair.EngineID(engine) || f.given == r.now {
+			continue // it was taken back by what came before it in the same moment
+		}
 		switch ev.Kind {
 		case step.Token:
 			f.tokens = ev.N

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"net/http"
 
+	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/config"
+	"github.com/outcrop/outcrop/controlapi"
 	"github.com/outcrop/outcrop/fair"
 	"github.com/outcrop/outcrop/objects"
 )
@@ -17,6 +20,17 @@ func (s *Server) ListenOn(l net.Listener) {
 
 // Watch puts handler in the place of /healthz, /readyz and /metrics.
 func (s *Server) Watch(handler http.Handler) { s.door.watch = handler }
+
+// ProvisionBy has provision do the steps of provisioned throughput. The server
+// does not run yet.
+func (s *Server) ProvisionBy(provision func(context.Context, outcrop.Provisioned) error) error {
+	s.control.Close()
+	o := s.controlOptions()
+	o.Provision = provision
+	s.control = controlapi.New(s.catalogue, o)
+	s.door.control = s.control
+	return s.control.Start(context.Background())
+}
 
 // Pages returns where the metrics of the engines of cfg are read, by the
 // engines' names; empty where none are.

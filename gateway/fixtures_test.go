@@ -249,11 +249,16 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 func startPiped(t testing.TB, yaml string) (*house, *pipes) {
 	t.Helper()
 	h := newServer(t, load(t, yaml))
+	return h, h.pipe(t)
+}
+
+// pipe runs the server over pipes.
+func (h *house) pipe(t testing.TB) *pipes {
 	p := newPipes()
 	h.ListenOn(p)
 	h.URL = "http://localhost"
 	h.run(t)
-	return h, p
+	return p
 }
 
 func (p *pipes) connect(t testing.TB) net.Conn {

@@ -11,11 +11,15 @@ import (
 
 // openControl sets up the control plane on the server's state.
 func (s *Server) openControl() error {
-	s.control = controlapi.New(s.catalogue, controlapi.Options{
+	s.control = controlapi.New(s.catalogue, s.controlOptions())
+	return s.control.Start(context.Background())
+}
+
+func (s *Server) controlOptions() controlapi.Options {
+	return controlapi.Options{
 		Region: s.config.Region, Resources: s.state, Jobs: s.batch, Log: s.logger,
 		Terms: lifecycle.Terms{Month: s.config.CommitmentMonth}, Sell: s.sell,
-	})
-	return s.control.Start(context.Background())
+	}
 }
 
 // Resolve implements runtimeapi.Resolver on the running configuration and on

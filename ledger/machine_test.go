@@ -32,6 +32,7 @@ type machine struct {
 	base    ledger.Snapshot
 	baseCfg ledger.Config
 	oracle  oracle
+	then    oracle // as it was at the base
 	seen    map[string]int
 }
 
@@ -79,6 +80,7 @@ func newMachine(t *rapid.T, seen map[string]int) *machine {
 	m.base = m.l.Snapshot()
 	m.oracle = oracle{rpm: map[ledger.Scope]*bucket.Leak{}, tpm: map[ledger.Scope]*bucket.Leak{}, tpd: map[ledger.Scope]*bucket.Day{},
 		units: map[string]*bucket.Dual{}, removed: map[string]bool{}, held: map[ledger.ID]heldBy{}}
+	m.then = m.oracle.copy()
 	return m
 }
 
@@ -325,6 +327,9 @@ func (m *machine) setUnit(id string, units int64) {
 	} else {
 		u.Rates = bucket.Rates{Together: 30_000}
 	}
+	if m.oracle.runs(id) {
+		m.saw("unit resized in flight")
+	}
 	m.apply(ledger.Event{Kind: ledger.SetUnit, Now: m.now, Unit: u})
 	d := m.oracle.units[u.ID]
 	if d == nil || m.oracle.removed[u.ID] && !m.oracle.runs(u.ID) {
@@ -362,8 +367,51 @@ func (m *machine) Crash(t *rapid.T) {
 		t.Fatalf("I8: %s", cmp.Diff(m.l.Snapshot(), l.Snapshot()))
 	}
 	m.l = l
-	m.base, m.baseCfg, m.log = l.Snapshot(), m.config, nil
+	m.save()
 	m.saw("crashed")
+}
+
+// save makes what is the base.
+func (m *machine) save() {
+	m.base, m.baseCfg, m.log = m.l.Snapshot(), m.config, nil
+	m.then = m.oracle.copy()
+}
+
+func (m *machine) Save(*rapid.T) { m.save() }
+
+// CrashWithoutLog loses all since the base, as the server does. The requests
+// that were in flight then are gone: they are settled by what is known of them,
+// and nothing is held any more.
+func (m *machine) CrashWithoutLog(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "seldom") > 0 {
+		return
+	}
+	m.now = max(m.now, m.then.latest)
+	saved := throughJSON(t, m.base)
+	saved.Ended = nil
+	l, err := ledger.Restore(m.baseCfg, saved, m.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.l, m.log, m.oracle, m.ended = l, nil, m.then.copy(), map[ledger.ID]bool{}
+	m.open = nil
+	for _, lost := range saved.Leases {
+		m.open = append(m.open, lost.ID)
+	}
+	for _, lost := range saved.Leases {
+		used := lost.Estimate
+		used.Output = lost.Produced
+		if o := m.apply(ledger.Event{Kind: ledger.Settle, Now: m.now, ID: lost.ID, Usage: used}); !o.Known {
+			t.Fatalf("%+v is open in the snapshot, and not known after a crash", lost)
+		}
+		m.oracle.end(m, lost.ID, m.oracle.cost(m.oracle.held[lost.ID].requested, used, false))
+		m.saw("settled after a crash")
+	}
+	if len(m.open) != 0 || m.l.InFlight() != 0 || m.l.Tally().Held != (ledger.Amount{}) {
+		t.Fatalf("I9: after a crash %d are open, %d in flight, %+v held", len(m.open), m.l.InFlight(), m.l.Tally().Held)
+	}
+	m.save()
+	m.saw("crashed without the log")
 }
 
 // Late delivers an event of the past once more, at its old time.
@@ -397,6 +445,7 @@ func TestEveryInvariantAfterEveryEvent(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) { run(t, seen) })
 	}
 	for _, what := range []string{"granted", "settled", "settled unknown", "released", "topped up", "expired", "crashed", "came late", "clock back", "unit removed", "never",
+		"crashed without the log", "settled after a crash", "unit resized in flight",
 		"requests-per-minute", "tokens-per-minute", "tokens-per-day", "unit-input", "unit-output", "unit-tokens", "no-unit"} {
 		if seen[what] == 0 {
 			t.Errorf("never seen: %s", what)
@@ -415,7 +464,7 @@ func run(t *rapid.T, seen map[string]int) {
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"pass": m.Pass, "reserve": m.Reserve, "reserve more": m.Reserve, "and more": m.Reserve, "settle": m.Settle, "release": m.Release, "top up": m.TopUp,
-		"expire": m.Expire, "set unit": m.SetUnit, "remove unit": m.RemoveUnit, "crash": m.Crash, "late": m.Late,
+		"expire": m.Expire, "set unit": m.SetUnit, "remove unit": m.RemoveUnit, "crash": m.Crash, "save": m.Save, "crash without the log": m.CrashWithoutLog, "late": m.Late,
 	})
 	m.now = max(m.now, m.oracle.latest) + 48*time.Hour
 	m.Expire(t)

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"maps"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -161,6 +162,26 @@ func (o *oracle) move(m *machine, h, by heldBy, at time.Duration) {
 	if tpd != nil && h.day == tpd.Number(at) {
 		tpd.Add(at, by.tokens)
 		tpd.Return(at, -by.tokens, h.day)
+	}
+}
+
+// copy shares nothing with o.
+func (o *oracle) copy() oracle {
+	c := oracle{
+		rpm: map[ledger.Scope]*bucket.Leak{}, tpm: map[ledger.Scope]*bucket.Leak{}, tpd: map[ledger.Scope]*bucket.Day{},
+		units: map[string]*bucket.Dual{}, removed: maps.Clone(o.removed), held: maps.Clone(o.held), latest: o.latest,
+	}
+	copyLevels(c.rpm, o.rpm)
+	copyLevels(c.tpm, o.tpm)
+	copyLevels(c.tpd, o.tpd)
+	copyLevels(c.units, o.units)
+	return c
+}
+
+func copyLevels[K comparable, V any](to, from map[K]*V) {
+	for k, v := range from {
+		level := *v
+		to[k] = &level
 	}
 }
 

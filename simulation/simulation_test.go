@@ -78,14 +78,34 @@ func TestFaultsGoThroughText(t *testing.T) {
 
 // I16: batch rows delay the first tokens of requests on demand by no more, on
 // average, than epsilon: what an engine needs to read the longest row, since a
-// prompt that is being read is not taken back for them, and one full step.
+// prompt that is being read is not taken back for them, and one full step. While
+// engines are slow or drained, epsilon is that of a slow one. An engine that stands
+// still has no step by which to bound it, and one that dies hits other requests in
+// the one world than in the other.
 func TestBatchDelaysOnDemandByNoMoreThanEpsilon(t *testing.T) {
+	for name, trouble := range map[string]struct {
+		faults simulation.Faults
+		slower time.Duration
+	}{
+		"calm": {0, 1},
+		"slow": {simulation.Faults(0).With(simulation.EngineDrain).With(simulation.EngineSlow), slowest},
+	} {
+		t.Run(name, func(t *testing.T) { batchDelays(t, trouble.faults, trouble.slower) })
+	}
+}
+
+// slowest is how many times as long as usual a step of a slow engine takes.
+const slowest = 16
+
+func batchDelays(t *testing.T, faults simulation.Faults, slower time.Duration) {
 	worlds := 0
 	for seed := uint64(1); seed <= seeds()/10; seed++ {
 		with, epsilon := calm(seed)
 		if epsilon == 0 {
 			continue
 		}
+		epsilon *= slower
+		with.Faults = faults
 		alone := with
 		silence(&alone, simulation.Batch)
 		a, b := simulation.Run(alone), simulation.Run(with)
@@ -107,16 +127,18 @@ func TestBatchDelaysOnDemandByNoMoreThanEpsilon(t *testing.T) {
 }
 
 // calm is a world without faults and without the classes for whose sake the
-// low classes share a cap; all its requests on demand are admitted, and engines
-// have places and memory beyond the part of it that batch may fill. Epsilon is
+// low classes share a cap, and without a floor for batch; all its requests on
+// demand are admitted, and engines
+// have places and memory for them beyond the part that batch may fill. Epsilon is
 // 0 if there are no batch rows.
 func calm(seed uint64) (o simulation.Options, epsilon time.Duration) {
 	o = simulation.Draw(seed)
 	o.Faults, o.Ledger.Rules = 0, nil
+	o.Scheduler.Floor[outcrop.ClassBatch] = 0
 	silence(&o, simulation.Provisioned, simulation.Greedy)
 	for i := range o.Engines {
 		e := &o.Engines[i]
-		e.MaxSeqs, e.KVTokens = max(e.MaxSeqs, 8), 8000
+		e.MaxSeqs, e.KVTokens = 16, 64_000
 	}
 	for i := range o.Sources {
 		s := &o.Sources[i]
