@@ -117,6 +117,9 @@ func (w *world) termsOf(s ledger.Scope) terms {
 
 // settle ends a reservation and checks what it came to.
 func (w *world) settle(r *request, e ledger.Event, u outcrop.Usage) {
+	for unit := range w.watch.spans {
+		w.forgetSpan(unit, false)
+	}
 	o := w.apply(e)
 	w.note("settle", int64(r.id), int64(u.Output), boolean(o.Known))
 	if !o.Known {

@@ -228,8 +228,9 @@ func (w *world) charged(unit string, l ledger.Limit) int64 {
 	return 0
 }
 
-// forgetSpan begins the measure of checkRate anew after a refund that took a
-// level to zero, or may have: what had drained by then was not owed.
+// forgetSpan begins the measure of checkRate anew if a level is at zero, or may
+// have been: what had drained by then was not owed. A refund can leave so little
+// that it drains before the next request, which was told a time to wait.
 func (w *world) forgetSpan(unit string, always bool) {
 	for _, s := range w.books.ledger.Status(ledger.Scope{Unit: unit}, w.clock()) {
 		if s.Level == 0 || always {
