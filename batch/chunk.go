@@ -45,14 +45,11 @@ func (w *chunkWorker) Work(ctx context.Context, q *river.Job[chunkArgs]) error {
 	}
 	err = c.run(ctx)
 	var f flaw
-	switch {
-	case errors.Is(err, errLost): // to another attempt, or to the end of the job
+	if errors.As(err, &f) {
+		err = r.flawed(context.WithoutCancel(ctx), c, f)
+	}
+	if errors.Is(err, errLost) { // to another attempt, or to the end of the job
 		r.Metrics.lost()
-		err = nil
-	case errors.As(err, &f):
-		if err := r.fail(context.WithoutCancel(ctx), id.Job, string(f)); err != nil {
-			return err
-		}
 		err = nil
 	}
 	again, left := r.leave(c)
@@ -151,6 +148,20 @@ func (r *Runner) cut(t *tx, c *chunk) error {
 		return err
 	}
 	return r.handOut(t, c.job.Model)
+}
+
+// flawed fails the job of the chunk, unless the chunk is another attempt's.
+func (r *Runner) flawed(ctx context.Context, c *chunk, f flaw) error {
+	return r.db.change(ctx, func(t *tx) error {
+		if _, err := t.mine(c); err != nil {
+			return err
+		}
+		j, _, err := t.job(c.id.Job)
+		if err != nil {
+			return err
+		}
+		return r.fail(t, &j, string(f))
+	})
 }
 
 // leave lets go of the chunk; again tells that there is more to do on it.

@@ -96,11 +96,9 @@ func (r *Runner) assemble(ctx context.Context, j *job, f *file) error {
 		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bulky: &r.bulky, account: j.ARN.Account, bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
 		err := w.write(parts)
 		var gone missing
-		if errors.As(err, &gone) { // if not because someone else has ended the job
+		if errors.As(err, &gone) {
 			where := records.Location{Bucket: bucket, Key: string(gone)}
-			return r.held(ctx, j, func(*tx) error {
-				return flaw("The answers at " + where.String() + " were removed while the job ran.")
-			})
+			return flaw("The answers at " + where.String() + " were removed while the job ran.")
 		}
 		if err != nil {
 			return told(err, j.Output.URI, writing)

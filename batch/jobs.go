@@ -279,20 +279,17 @@ func (r *Runner) wind(t *tx, j *job) error {
 }
 
 // fail ends the job because of what its owner did, or had to do and did not.
-func (r *Runner) fail(ctx context.Context, id, why string) error {
-	return r.db.change(ctx, func(t *tx) error {
-		j, found, err := t.job(id)
-		if err != nil || !found || j.Status.Ended() {
-			return err
-		}
-		if err := r.next(t, &j, lifecycle.JobFail, why); err != nil {
-			return err
-		}
-		if _, err := t.exec(`UPDATE batch_jobs SET winding = 0 WHERE id = $1`, id); err != nil {
-			return err
-		}
-		return r.wind(t, &j)
-	})
+func (r *Runner) fail(t *tx, j *job, why string) error {
+	if j.Status.Ended() {
+		return nil
+	}
+	if err := r.next(t, j, lifecycle.JobFail, why); err != nil {
+		return err
+	}
+	if _, err := t.exec(`UPDATE batch_jobs SET winding = 0 WHERE id = $1`, j.id()); err != nil {
+		return err
+	}
+	return r.wind(t, j)
 }
 
 // resume queues again what an earlier process of this server was at, and what

@@ -55,11 +55,13 @@ func (w *advanceWorker) Work(ctx context.Context, q *river.Job[advanceArgs]) err
 		err = r.finish(ctx, &j)
 	}
 	var f flaw
+	if errors.As(err, &f) {
+		err = r.held(ctx, &j, func(t *tx) error { return r.fail(t, &j, string(f)) })
+	}
 	switch {
-	case errors.Is(err, errLost):
+	case errors.Is(err, errLost): // to another attempt, or to the end of the job
+		r.Metrics.lost()
 		return nil
-	case errors.As(err, &f):
-		return r.fail(ctx, j.id(), string(f))
 	case errors.Is(err, errTurn), err != nil && r.life.Err() != nil:
 		return river.JobSnooze(0)
 	}

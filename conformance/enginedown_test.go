@@ -3,7 +3,6 @@ package conformance_test
 import (
 	"bytes"
 	"net"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -62,7 +61,7 @@ func freeAddr(t *testing.T) string {
 func simulated(t *testing.T, addr string) (kill func()) {
 	t.Helper()
 	out, ended := &output{}, make(chan struct{})
-	c := exec.Command(outcrop, "sim", "--addr", addr, "--speed", "20", "--model", haiku)
+	c := program("sim", "--addr", addr, "--speed", "20", "--model", haiku)
 	c.Env, c.Dir, c.Stdout, c.Stderr = cleanEnvironment(), t.TempDir(), out, out
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ const takeEffect = 10 * time.Second
 // keys runs `outcrop keys` on the server's data folder.
 func (s *server) keys(t *testing.T, args ...string) string {
 	t.Helper()
-	c := exec.Command(outcrop, append(append([]string{"keys"}, args...), "--data", s.Data, "--json")...)
+	c := program(append(append([]string{"keys"}, args...), "--data", s.Data, "--json")...)
 	c.Env = cleanEnvironment()
 	c.Dir = t.TempDir()
 	var talk strings.Builder

@@ -102,13 +102,21 @@ func (o *owner) upload(t *testing.T, store *server, f *killedFile) {
 	}
 }
 
-// submit creates a job on the file that is in the bucket.
-func (o *owner) submit(t *testing.T, s *server, name string) {
-	t.Helper()
-	made, err := o.jobs(s).CreateModelInvocationJob(t.Context(), &bedrock.CreateModelInvocationJobInput{JobName: &name, ModelId: aws.String(haiku),
+// request asks for a job on the file that is in the bucket.
+func (o *owner) request(name string) *bedrock.CreateModelInvocationJobInput {
+	return &bedrock.CreateModelInvocationJobInput{JobName: &name, ModelId: aws.String(haiku),
 		RoleArn:          aws.String("arn:aws:iam::" + o.account + ":role/r"),
 		InputDataConfig:  &types.ModelInvocationJobInputDataConfigMemberS3InputDataConfig{Value: types.ModelInvocationJobS3InputDataConfig{S3Uri: aws.String("s3://" + o.bucket + "/in/a.jsonl")}},
-		OutputDataConfig: &types.ModelInvocationJobOutputDataConfigMemberS3OutputDataConfig{Value: types.ModelInvocationJobS3OutputDataConfig{S3Uri: aws.String("s3://" + o.bucket + "/out/")}}})
+		OutputDataConfig: &types.ModelInvocationJobOutputDataConfigMemberS3OutputDataConfig{Value: types.ModelInvocationJobS3OutputDataConfig{S3Uri: aws.String("s3://" + o.bucket + "/out/")}}}
+}
+
+// submit creates a job on the file that is in the bucket.
+func (o *owner) submit(t *testing.T, s *server, name string) { o.create(t, s, o.request(name)) }
+
+// create creates a job.
+func (o *owner) create(t *testing.T, s *server, in *bedrock.CreateModelInvocationJobInput) {
+	t.Helper()
+	made, err := o.jobs(s).CreateModelInvocationJob(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}

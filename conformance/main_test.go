@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/outcrop/outcrop/outcroptest/foreign"
@@ -40,10 +41,6 @@ func runTests(m *testing.M) int {
 	if raceEnabled {
 		args = append(args, "-race")
 	}
-	if err := dependOnSources(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	build := exec.Command("go", append(args, "./cmd/outcrop")...)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
@@ -57,10 +54,19 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
+// program returns a run of the command under test.
+func program(args ...string) *exec.Cmd {
+	if err := dependOnSources(); err != nil {
+		panic(err)
+	}
+	return exec.Command(outcrop, args...)
+}
+
 // dependOnSources looks at every source file of the module, so that go test
 // does not repeat an old result after one of them has changed: it knows the
-// files that a test looked at, and not those that the server is built of.
-func dependOnSources() error {
+// files that a test looked at, and not those that the server is built of. What
+// is looked at before the first test begins it does not know.
+var dependOnSources = sync.OnceValue(func() error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -74,7 +80,7 @@ func dependOnSources() error {
 		}
 		return err
 	})
-}
+})
 
 func mustGetwd() string {
 	folder, err := os.Getwd()

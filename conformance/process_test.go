@@ -14,7 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,7 +28,7 @@ import (
 func TestTheServerStartsWithoutAnything(t *testing.T) {
 	t.Parallel()
 	s := &server{Data: filepath.Join(t.TempDir(), "data"), out: &output{}, err: &output{}, ended: make(chan struct{})}
-	s.command = exec.Command(outcrop, "serve", "--addr", "127.0.0.1:0", "--data", s.Data)
+	s.command = program("serve", "--addr", "127.0.0.1:0", "--data", s.Data)
 	s.command.Env, s.command.Dir, s.command.Stdout, s.command.Stderr = cleanEnvironment(), t.TempDir(), s.out, s.err
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
@@ -263,7 +262,7 @@ func TestLogIsOneLineForEachInvocation(t *testing.T) {
 func TestSimulatorServesOpenAIsAPI(t *testing.T) {
 	t.Parallel()
 	out, errs, ended := &output{}, &output{}, make(chan struct{})
-	c := exec.Command(outcrop, "sim", "--addr", "127.0.0.1:0")
+	c := program("sim", "--addr", "127.0.0.1:0")
 	c.Env, c.Dir, c.Stdout, c.Stderr = cleanEnvironment(), t.TempDir(), out, errs
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -316,7 +315,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"no-such-command"}, 2},
 		{[]string{"keys", "revoke", "AKIANOBODY", "--data", t.TempDir()}, 3},
 	} {
-		command := exec.Command(outcrop, c.args...)
+		command := program(c.args...)
 		command.Env, command.Dir = cleanEnvironment(), t.TempDir()
 		out, err := command.CombinedOutput()
 		if got := command.ProcessState.ExitCode(); got != c.want {

@@ -2,7 +2,6 @@ package conformance_test
 
 import (
 	"encoding/json"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +28,7 @@ func shortMonth(month string) string { return "commitment_month: " + month + "\n
 func (s *server) withExtras(t *testing.T) []string {
 	t.Helper()
 	env := s.environment(t)
-	c := exec.Command(outcrop, "aws-extras")
+	c := program("aws-extras")
 	c.Env = env
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("outcrop aws-extras: %v\n%s", err, out)

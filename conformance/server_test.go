@@ -73,7 +73,7 @@ func (s *server) run(t *testing.T, args ...string) *server {
 	if !strings.Contains(strings.Join(args, " "), "--addr") {
 		all = append(all, "--addr", "127.0.0.1:0")
 	}
-	s.command = exec.Command(outcrop, all...)
+	s.command = program(all...)
 	s.command.Env = cleanEnvironment()
 	s.command.Dir = filepath.Dir(s.Config)
 	s.command.Stdout, s.command.Stderr = s.out, s.err
