@@ -234,9 +234,25 @@ func (p *Pool) score(e *engine, j *job) float64 {
 		more = min(e.c.StepBudget, longestStep)
 	}
 	if isHigh(j.Class) {
-		return p.untilFirst(e, fresh) + float64(more)/e.c.PrefillRate
+		return p.untilFirst(e, fresh) + float64(more)/e.c.PrefillRate + p.sooner(e, fresh)
 	}
 	return float64(fresh+e.unread+more)/float64(e.c.StepBudget) + e.load()
+}
+
+// laneKept is how much sooner, in steps of few sequences, the first token of a
+// prompt of one step must come from a lane for it to go there: the short steps of
+// lanes are worth more to those that take several. Chosen by the isolation
+// benchmark: without it the p99 of its provisioned requests is 2 % higher, and
+// with twice as much their p50 is.
+const laneKept = .3
+
+// sooner is by how much a prompt of a high class must be served sooner by e than
+// elsewhere, in seconds.
+func (p *Pool) sooner(e *engine, fresh int) float64 {
+	if !e.c.Lane || !p.keepsLanes() || fresh >= e.c.StepBudget {
+		return 0
+	}
+	return laneKept / e.c.DecodeRate
 }
 
 // fullMemory is how much longer a step takes when the memory is full, which

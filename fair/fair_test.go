@@ -350,6 +350,23 @@ func TestHighClassesGoWhereStepsAreShort(t *testing.T) {
 	mustBe(t, "a long one", out[0].Engine, fair.EngineID(1))
 }
 
+// Of two engines that are as good, a prompt that takes several steps goes to the
+// lane and a shorter one does not.
+func TestTheLaneIsForLongPromptsOfHighClasses(t *testing.T) {
+	lane := fair.Capacity{KVTokens: 10_000, MaxSeqs: 100, StepBudget: 100, PrefillRate: 1000, DecodeRate: 100, Lane: true}
+	busy := lane
+	busy.Lane = false
+	p := pool(t, fair.Default(), lane, busy, busy, busy)
+	for i := fair.ID(1); i <= 3; i++ {
+		submit(t, p, 0, fair.Request{ID: i, Class: outcrop.ClassProvisioned, Prompt: 1})
+		p.FirstToken(0, i, nil)
+		x, _ := p.Explain(i)
+		mustBe(t, "a short prompt", x.Engine, fair.EngineID(i))
+	}
+	out := submit(t, p, 0, fair.Request{ID: 10, Class: outcrop.ClassProvisioned, Prompt: 200})
+	mustBe(t, "a long prompt", out[0].Engine, fair.EngineID(0))
+}
+
 func TestEnginesAreKeptClearWhileAHighClassIsActive(t *testing.T) {
 	p := pool(t, fair.Default(), small, small, small, small)
 	for i := range fair.ID(4) {
