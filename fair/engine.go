@@ -247,9 +247,9 @@ func (p *Pool) score(e *engine, j *job) float64 {
 const laneKept = .3
 
 // sooner is by how much a prompt of a high class must be served sooner by e than
-// elsewhere, in seconds.
+// elsewhere, in seconds. Lanes without a bound on requests have no short steps.
 func (p *Pool) sooner(e *engine, fresh int) float64 {
-	if !e.c.Lane || !p.keepsLanes() || fresh >= e.c.StepBudget {
+	if !e.c.Lane || p.config.LaneSeqs == 0 || !p.keepsLanes() || fresh >= e.c.StepBudget {
 		return 0
 	}
 	return laneKept / e.c.DecodeRate
