@@ -61,7 +61,9 @@ type Objects interface {
 	Put(ctx context.Context, bucket, key string, body []byte, exclusive bool) error
 	// Begin starts an upload in parts. It becomes the object with Complete.
 	Begin(ctx context.Context, bucket, key string) (upload string, err error)
-	// Part writes part n, from 1; all but the last have 5 MiB or more.
+	// Part writes part n, from 1; all but the last have 5 MiB or more. That an
+	// upload has ended is to Part and Complete an error that passes: another
+	// one can be begun.
 	Part(ctx context.Context, bucket, key, upload string, n int, body []byte) (etag string, err error)
 	Complete(ctx context.Context, bucket, key, upload string, etags []string) error
 	Abort(ctx context.Context, bucket, key, upload string) error

@@ -45,7 +45,7 @@ func (r *Runner) TakeOver(ctx context.Context, id string) error {
 // tables are those of this package, with their columns.
 var tables = map[string]string{
 	"batch_jobs":     `id, ` + jobColumns + `, winding`,
-	"batch_files":    `job, n, name, etag, size, records, lines, assembled`,
+	"batch_files":    `job, n, name, etag, size, records, lines, assembled, upload, etags`,
 	"batch_chunks":   `job, file, n, starts, ends, first, records, tokens, state, epoch, holder, finished, parts`,
 	"batch_parts":    `job, file, chunk, n, name, size`,
 	"batch_accounts": `account, served`,

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +32,10 @@ func (r *Runner) finish(ctx context.Context, j *job) error {
 	}); err != nil || event == "" {
 		return err
 	}
+	turn, end := context.WithTimeout(ctx, r.Turn)
+	defer end()
 	for i := range files {
-		if err := r.assemble(ctx, j, &files[i]); err != nil {
+		if err := r.assemble(ctx, turn, j, &files[i]); err != nil {
 			return err
 		}
 	}
@@ -75,39 +78,82 @@ func (t *tx) ending(j *job) (lifecycle.JobEvent, string, error) {
 }
 
 // partSize is how much of an output is written at a time. Ten thousand of them
-// are the most that an object can have.
+// are the most that an object can have. An upload is gone on with by a server
+// that has the same.
 const partSize = 8 << 20
 
 // assemble writes the output of one file from the parts that count. Whoever
-// does it writes the same.
-func (r *Runner) assemble(ctx context.Context, j *job, f *file) error {
+// does it writes the same. What was written when the turn or the attempt is over
+// is not written again; after a turn the error is errTurn.
+func (r *Runner) assemble(ctx, turn context.Context, j *job, f *file) error {
 	if f.assembled {
 		return nil
 	}
+	bucket, folder := j.folder()
+	w := &output{ctx: ctx, turn: turn, objects: r.Objects(j.ARN.Account, j.Output.Owner), bulky: &r.bulky, account: j.ARN.Account,
+		bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
 	var parts []Object
 	if err := r.held(ctx, j, func(t *tx) (err error) {
+		if w.upload, w.etags, err = t.upload(j.id(), f.n); err != nil {
+			return err
+		}
 		parts, err = t.parts(j.id(), f.n)
 		return err
 	}); err != nil {
 		return err
 	}
 	if len(parts) > 0 {
-		bucket, folder := j.folder()
-		w := &output{ctx: ctx, objects: r.Objects(j.ARN.Account, j.Output.Owner), bulky: &r.bulky, account: j.ARN.Account, bucket: bucket, key: folder + records.OutputName(j.source(), f.key)}
-		err := w.write(parts)
-		var gone missing
-		if errors.As(err, &gone) {
-			where := records.Location{Bucket: bucket, Key: string(gone)}
-			return flaw("The answers at " + where.String() + " were removed while the job ran.")
-		}
-		if err != nil {
-			return told(err, j.Output.URI, writing)
+		if err := w.write(parts); err != nil {
+			return r.suspend(j, f, w, err)
 		}
 	}
 	return r.held(ctx, j, func(t *tx) error {
 		_, err := t.exec(`UPDATE batch_files SET assembled = 1 WHERE job = $1 AND n = $2`, j.id(), f.n)
 		return err
 	})
+}
+
+// suspend keeps an upload of which err has ended the writing, or ends it where
+// that is not to be gone on with. It returns what the error means to the job.
+func (r *Runner) suspend(j *job, f *file, w *output, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), stopTime)
+	defer cancel()
+	upload, etags := w.upload, w.etags
+	if !w.goesOn() {
+		upload, etags = "", nil
+	}
+	if failed := r.held(ctx, j, func(t *tx) error { return t.keepUpload(j.id(), f.n, upload, etags) }); failed != nil {
+		return failed
+	}
+	if upload != w.upload {
+		_ = w.objects.Abort(ctx, w.bucket, w.key, w.upload) // the next try abandons it
+	}
+	var gone missing
+	if errors.As(err, &gone) {
+		where := records.Location{Bucket: w.bucket, Key: string(gone)}
+		return flaw("The answers at " + where.String() + " were removed while the job ran.")
+	}
+	return told(err, j.Output.URI, writing)
+}
+
+// upload returns the upload of a file's output that is to be gone on with, "" if
+// there is none, and the ETags of its parts.
+func (t *tx) upload(id string, file int64) (upload string, etags []string, err error) {
+	var list string
+	found, err := t.one([]any{&upload, &list}, `SELECT upload, etags FROM batch_files WHERE job = $1 AND n = $2`, id, file)
+	if err == nil && found {
+		err = json.Unmarshal([]byte(list), &etags)
+	}
+	return upload, etags, err
+}
+
+func (t *tx) keepUpload(id string, file int64, upload string, etags []string) error {
+	list, err := json.Marshal(etags)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE batch_files SET upload = $1, etags = $2 WHERE job = $3 AND n = $4`, upload, string(list), id, file)
+	return err
 }
 
 func (t *tx) parts(id string, file int64) (all []Object, err error) {
@@ -120,28 +166,31 @@ func (t *tx) parts(id string, file int64) (all []Object, err error) {
 	return all, err
 }
 
-// An output is an object that is written piece by piece.
+// An output is an object that is written piece by piece: as an upload in parts
+// of partSize, if it is larger than one.
 type output struct {
-	ctx         context.Context
+	ctx, turn   context.Context
 	objects     Objects
 	bulky       *bulky
 	account     string
 	bucket, key string
 	upload      string
-	etags       []string
+	etags       []string // of the parts that are written, but for the last
+	sent        int      // of them, in this attempt
 	buf         []byte
 }
 
-// write writes the parts one after the other.
-func (w *output) write(parts []Object) (err error) {
-	if err := w.abandon(); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil && w.upload != "" {
-			_ = w.objects.Abort(context.WithoutCancel(w.ctx), w.bucket, w.key, w.upload) // the next try abandons it
+// goesOn reports whether another attempt is to go on with the upload. If this
+// one has written nothing though it had the time, the upload may be no more.
+func (w *output) goesOn() bool { return w.sent > 0 || w.ctx.Err() != nil }
+
+// write writes the parts one after the other, but for what is written already.
+func (w *output) write(parts []Object) error {
+	if w.upload == "" {
+		if err := w.abandon(); err != nil {
+			return err
 		}
-	}()
+	}
 	var size int64
 	for _, p := range parts {
 		size += p.Size
@@ -153,18 +202,26 @@ func (w *output) write(parts []Object) (err error) {
 		defer w.bulky.leave(w.account)
 	}
 	w.buf = make([]byte, 0, min(size, partSize))
+	written := int64(len(w.etags)) * partSize
 	for _, p := range parts {
-		if err := w.add(p); err != nil {
+		from := min(written, p.Size)
+		written -= from
+		if err := w.add(p, from); err != nil {
 			return err
 		}
 	}
 	if w.upload == "" {
 		return w.objects.Put(w.ctx, w.bucket, w.key, w.buf, false)
 	}
-	if err := w.flush(); err != nil {
-		return err
+	etags := w.etags
+	if len(w.buf) > 0 {
+		last, err := w.send()
+		if err != nil {
+			return err
+		}
+		etags = append(etags, last)
 	}
-	return w.objects.Complete(w.ctx, w.bucket, w.key, w.upload, w.etags)
+	return w.objects.Complete(w.ctx, w.bucket, w.key, w.upload, etags)
 }
 
 // abandon ends the uploads that an earlier try has left.
@@ -214,9 +271,13 @@ type missing string
 // Error implements error.
 func (m missing) Error() string { return "a part of the output is missing: " + string(m) }
 
-// add appends a part.
-func (w *output) add(p Object) error {
-	body, err := w.objects.Read(w.ctx, w.bucket, p.Key, "", 0, p.Size)
+// add appends a part from an offset on. With errTurn the rest is left to
+// another turn.
+func (w *output) add(p Object, from int64) error {
+	if from == p.Size {
+		return nil
+	}
+	body, err := w.objects.Read(w.ctx, w.bucket, p.Key, "", from, p.Size)
 	if errors.Is(err, ErrNoObject) {
 		return missing(p.Key)
 	}
@@ -224,7 +285,7 @@ func (w *output) add(p Object) error {
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	for left := p.Size; left > 0; {
+	for left := p.Size - from; left > 0; {
 		n := min(left, int64(partSize-len(w.buf)))
 		at := len(w.buf)
 		w.buf = w.buf[:at+int(n)]
@@ -242,17 +303,24 @@ func (w *output) add(p Object) error {
 
 // flush sends what has gathered as the next part of the upload.
 func (w *output) flush() (err error) {
-	if len(w.buf) == 0 {
-		return nil
-	}
 	if w.upload == "" {
 		if w.upload, err = w.objects.Begin(w.ctx, w.bucket, w.key); err != nil {
 			return err
 		}
 	}
-	etag, err := w.objects.Part(w.ctx, w.bucket, w.key, w.upload, len(w.etags)+1, w.buf)
-	w.etags, w.buf = append(w.etags, etag), w.buf[:0]
-	return err
+	etag, err := w.send()
+	if err != nil {
+		return err
+	}
+	w.etags, w.buf, w.sent = append(w.etags, etag), w.buf[:0], w.sent+1
+	if w.turn.Err() != nil {
+		return errTurn
+	}
+	return nil
+}
+
+func (w *output) send() (etag string, err error) {
+	return w.objects.Part(w.ctx, w.bucket, w.key, w.upload, len(w.etags)+1, w.buf)
 }
 
 // ManifestName is the name of the manifest in the folder of a job's output.

@@ -180,6 +180,8 @@ func (f *Folder) uploadDir(bucket, key, upload string) string {
 	return filepath.Join(f.Dir, uploads, bucket, hex.EncodeToString([]byte(key)), upload)
 }
 
+var errNoUpload = errors.New("there is no such upload, or it has no such part")
+
 // Begin implements batch.Objects.
 func (f *Folder) Begin(_ context.Context, bucket, key string) (string, error) {
 	if err := f.enter("Begin", bucket, key); err != nil {
@@ -199,7 +201,7 @@ func (f *Folder) Part(_ context.Context, bucket, key, upload string, n int, body
 	}
 	dir := f.uploadDir(bucket, key, upload)
 	if _, err := os.Stat(dir); err != nil {
-		return "", batch.ErrNoObject
+		return "", errNoUpload
 	}
 	if err := write(filepath.Join(dir, fmt.Sprintf("%05d", n)), bytes.NewReader(body)); err != nil {
 		return "", err
@@ -220,7 +222,7 @@ func (f *Folder) Complete(_ context.Context, bucket, key, upload string, etags [
 	for i, etag := range etags {
 		text, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%05d", i+1)))
 		if err != nil || etag != fmt.Sprintf("part-%d-%d", i+1, len(text)) {
-			return batch.ErrNoObject
+			return errNoUpload
 		}
 		if i < len(etags)-1 && len(text) < leastPart {
 			return fmt.Errorf("part %d has %d bytes", i+1, len(text))
