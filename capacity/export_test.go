@@ -10,7 +10,7 @@ func (p *Pool) Held() int {
 	d := p.local
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := d.jobs.Len()
+	n := len(d.jobs)
 	for _, e := range d.engines {
 		n += len(e.jobs) + e.unread + e.context
 	}

@@ -16,7 +16,7 @@ type local struct {
 	origin  time.Time
 	pool    *fair.Pool
 	out     []fair.Action
-	jobs    fair.Index[*job]
+	jobs    map[fair.ID]*job
 	engines []*engine // in the order of Update, then those that leave
 	numbers fair.EngineID
 	timer   *time.Timer
@@ -49,7 +49,7 @@ type job struct {
 }
 
 func newLocal(c fair.Config) *local {
-	return &local{origin: time.Now(), pool: fair.New(c)}
+	return &local{origin: time.Now(), pool: fair.New(c), jobs: map[fair.ID]*job{}}
 }
 
 // now is the time on the scheduler's scale, which a step of the wall clock
@@ -70,10 +70,10 @@ func (d *local) submit(o *order, l listener) {
 	if !o.deadline.IsZero() {
 		j.Deadline = max(o.deadline.Sub(d.origin), 1)
 	}
-	d.jobs.Set(j.ID, j)
+	d.jobs[j.ID] = j
 	out, err := d.pool.Submit(now, j.Request, d.out[:0])
 	if err != nil {
-		d.jobs.Delete(j.ID)
+		delete(d.jobs, j.ID)
 		l.tell(fate{kind: lost})
 		return
 	}
@@ -97,7 +97,7 @@ func (d *local) fitting(r *fair.Request) int {
 
 // waiting notes that j has to wait, and tells it why.
 func (d *local) waiting(j *job) {
-	if j.engine != nil || d.jobs.Get(j.ID) == nil {
+	if j.engine != nil || d.jobs[j.ID] == nil {
 		return
 	}
 	d.waits[j.Class] = j.ID
@@ -212,7 +212,7 @@ func (d *local) hope(j *job) bool {
 func (d *local) abort(id fair.ID, tokens int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	j := d.jobs.Get(id)
+	j := d.jobs[id]
 	if j == nil {
 		return
 	}
@@ -231,7 +231,7 @@ func (d *local) abort(id fair.ID, tokens int) {
 
 // current returns the job if that attempt of it runs.
 func (d *local) current(id fair.ID, attempt int) *job {
-	j := d.jobs.Get(id)
+	j := d.jobs[id]
 	if j == nil || j.engine == nil || j.attempt != attempt {
 		return nil
 	}
@@ -261,7 +261,7 @@ func (d *local) reuse(j *job) {
 
 // forget ends j.
 func (d *local) forget(j *job) {
-	d.jobs.Delete(j.ID)
+	delete(d.jobs, j.ID)
 	if j.engine != nil {
 		j.engine.unload(j)
 	}
@@ -272,7 +272,7 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 	d.out = actions
 	returned := false
 	for _, a := range actions {
-		j := d.jobs.Get(a.ID)
+		j := d.jobs[a.ID]
 		if j == nil {
 			continue
 		}
@@ -284,7 +284,7 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 			d.again(now, j)
 			returned = true
 		case fair.Refuse:
-			d.jobs.Delete(j.ID)
+			delete(d.jobs, j.ID)
 			d.refuse(now, j, a)
 		case fair.Lost:
 			d.forget(j)
@@ -300,7 +300,7 @@ func (d *local) do(now time.Duration, actions []fair.Action) {
 // another at once, why they wait.
 func (d *local) returned(actions []fair.Action) {
 	for _, a := range actions {
-		j := d.jobs.Get(a.ID)
+		j := d.jobs[a.ID]
 		if j != nil && (a.Kind == fair.AbortAndResume || a.Kind == fair.Requeue) {
 			d.waiting(j)
 		}
@@ -314,7 +314,7 @@ func (d *local) again(now time.Duration, j *job) {
 		j.path.tell(fate{kind: waiting})
 		return
 	}
-	d.jobs.Delete(j.ID)
+	delete(d.jobs, j.ID)
 	d.refuse(now, j, fair.Action{Bound: fair.BoundEngines, Retry: time.Second})
 	d.pool.Abort(now, j.ID, nil) // no engine stands, so that nothing follows
 }
@@ -417,19 +417,12 @@ func (d *local) close() {
 			d.do(now, d.pool.Drain(now, e.id, d.out[:0]))
 		}
 	}
-	for _, j := range d.queued() {
-		d.jobs.Delete(j.ID)
-		d.refuse(now, j, fair.Action{Bound: fair.BoundEngines, Retry: time.Second})
-		d.out = d.pool.Abort(now, j.ID, d.out[:0])
-	}
-}
-
-// queued returns the jobs that are on no engine.
-func (d *local) queued() (jobs []*job) {
-	for _, j := range d.jobs.All() {
-		if j.engine == nil {
-			jobs = append(jobs, j)
+	for id, j := range d.jobs {
+		if j.engine != nil {
+			continue
 		}
+		delete(d.jobs, id)
+		d.refuse(now, j, fair.Action{Bound: fair.BoundEngines, Retry: time.Second})
+		d.out = d.pool.Abort(now, id, d.out[:0])
 	}
-	return jobs
 }

@@ -337,10 +337,10 @@ func (p *Pool) NextAt() (at time.Duration, ok bool) {
 	}
 	if p.standing == 0 {
 		at = min(at, p.without+p.config.Grace)
-	} else {
-		at = min(at, p.nextCredit())
+	} else { // what fills is not exact, and may be looked at too soon
+		at = min(at, max(p.nextCredit(), p.now+time.Microsecond))
 	}
-	return max(at, p.now+time.Microsecond), at != never
+	return max(at, p.now+1), at != never
 }
 
 // nextCredit is when a bucket that holds up a request has filled.

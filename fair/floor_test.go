@@ -55,12 +55,8 @@ func newFlow(t *testing.T, rt *rapid.T) *flow {
 		Entry: time.Millisecond, Overhead: 50 * time.Millisecond, Token: 200 * time.Millisecond,
 		Budget: 1024, MaxSeqs: 6, KVTokens: f.memory,
 	}
-	for i := range rapid.SampledFrom([]int{1, 2, 4}).Draw(rt, "engines") {
-		f.engines = append(f.engines, step.New(k))
-		f.do(f.pool.Up(0, fair.EngineID(i), fair.Capacity{
-			KVTokens: k.KVTokens, MaxSeqs: k.MaxSeqs, StepBudget: k.Budget,
-			PrefillRate: 5000, DecodeRate: 20, Lane: i%4 == 3,
-		}, nil))
+	for range rapid.SampledFrom([]int{1, 2, 4}).Draw(rt, "engines") {
+		f.add(k, 5000, 20)
 	}
 	return f
 }

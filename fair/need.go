@@ -123,7 +123,7 @@ type NeedState struct {
 // that is paid for.
 func (p *Pool) checkNeed() error {
 	queued, cost := 0, Service(0)
-	for _, j := range p.jobs.All() {
+	for _, j := range p.jobs {
 		if j.Hurry && j.engine == nil {
 			queued++
 			cost += j.cost

@@ -19,7 +19,7 @@ type Pool struct {
 	now     time.Duration
 	classes [outcrop.NumClasses]class
 	engines []*engine // by id
-	jobs    Index[*job]
+	jobs    map[ID]*job
 	spare   []*job // that have ended
 	expiry  heap[*job]
 	drained meter
@@ -43,7 +43,7 @@ type Pool struct {
 
 // New returns a pool without engines.
 func New(c Config) *Pool {
-	p := &Pool{config: c}
+	p := &Pool{config: c, jobs: map[ID]*job{}}
 	for i := range p.classes {
 		p.classes[i].init(outcrop.Class(i))
 	}
@@ -61,7 +61,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 	if !r.valid() {
 		return out, ErrRequest
 	}
-	if p.jobs.Has(r.ID) {
+	if _, ok := p.jobs[r.ID]; ok {
 		return out, ErrInUse
 	}
 	out = p.advance(now, out)
@@ -74,7 +74,7 @@ func (p *Pool) Submit(now time.Duration, r Request, out []Action) ([]Action, err
 		p.recycle(j)
 		return p.wake(append(out, p.refused(j, bound, level, limit))), nil
 	}
-	p.jobs.Set(r.ID, j)
+	p.jobs[r.ID] = j
 	if isHigh(r.Class) {
 		p.highCount++
 		p.everHigh, p.guarded = true, true
@@ -170,7 +170,7 @@ func (p *Pool) FirstToken(now time.Duration, id ID, out []Action) []Action {
 // need not be told of every token.
 func (p *Pool) Progress(now time.Duration, id ID, tokens int, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs.Get(id)
+	j := p.jobs[id]
 	if j == nil || j.engine == nil || tokens <= j.output {
 		return p.wake(out)
 	}
@@ -210,7 +210,7 @@ func (p *Pool) GaveUp(now time.Duration, id ID, u outcrop.Usage, out []Action) [
 
 func (p *Pool) finish(now time.Duration, id ID, u outcrop.Usage, failed bool, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs.Get(id)
+	j := p.jobs[id]
 	if j == nil || j.engine == nil {
 		return p.wake(out)
 	}
@@ -230,13 +230,15 @@ func (p *Pool) finish(now time.Duration, id ID, u outcrop.Usage, failed bool, ou
 
 // Abort tells that the caller is gone: the request leaves the queue or its
 // engine. Its tenant stays charged for the prompt and the tokens that were
-// sent, so that going away is no way to get prompts read for nothing.
+// sent, so that going away is no way to get prompts read for nothing. No action
+// about the request follows, even if its wait was over.
 func (p *Pool) Abort(now time.Duration, id ID, out []Action) []Action {
-	out = p.advance(now, out)
-	j := p.jobs.Get(id)
+	j := p.jobs[id]
 	if j == nil {
-		return p.wake(out)
+		return p.wake(p.advance(now, out))
 	}
+	p.expiry.remove(j)
+	out = p.advance(now, out)
 	p.counts[j.Class].Aborted++
 	if j.engine == nil {
 		p.dequeue(j)
@@ -252,7 +254,7 @@ func (p *Pool) Abort(now time.Duration, id ID, out []Action) []Action {
 // happened too often. After the first token the request is Lost.
 func (p *Pool) Failed(now time.Duration, id ID, out []Action) []Action {
 	out = p.advance(now, out)
-	j := p.jobs.Get(id)
+	j := p.jobs[id]
 	if j == nil || j.engine == nil {
 		return p.wake(out)
 	}
@@ -304,7 +306,7 @@ func (p *Pool) end(j *job) {
 		j.tenant.flying--
 		p.classes[j.Class].flying--
 	}
-	p.jobs.Delete(j.ID)
+	delete(p.jobs, j.ID)
 	if isHigh(j.Class) {
 		p.highCount--
 		p.highSeen = p.now

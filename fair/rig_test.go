@@ -37,16 +37,23 @@ type flight struct {
 
 func newRig(t *testing.T, engines int, c fair.Config) *rig {
 	r := &rig{t: t, pool: fair.New(c), live: map[fair.ID]*flight{}, service: map[string]float64{}, weight: c.OutputWeight}
-	for i := range engines {
+	for range engines {
 		k := step.H100Llama8B()
 		k.Entry = time.Millisecond
-		r.engines = append(r.engines, step.New(k))
-		r.do(r.pool.Up(0, fair.EngineID(i), fair.Capacity{
-			KVTokens: k.KVTokens, MaxSeqs: k.MaxSeqs, StepBudget: k.Budget,
-			PrefillRate: 28_571, DecodeRate: 147, Lane: i%4 == 3,
-		}, nil))
+		r.add(k, 28_571, 147)
 	}
 	return r
+}
+
+// add has another engine stand, every fourth one as a lane, that reads so many
+// tokens of prompt and makes so many steps in a second.
+func (r *rig) add(k step.Constants, prefill, decode float64) {
+	i := len(r.engines)
+	r.engines = append(r.engines, step.New(k))
+	r.do(r.pool.Up(0, fair.EngineID(i), fair.Capacity{
+		KVTokens: k.KVTokens, MaxSeqs: k.MaxSeqs, StepBudget: k.Budget,
+		PrefillRate: prefill, DecodeRate: decode, Lane: i%4 == 3,
+	}, nil))
 }
 
 // submit sends a request whose true output is that predicted, if output is 0.

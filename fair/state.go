@@ -126,7 +126,7 @@ type EngineGate struct {
 
 // Explain says why a request waits; ok is false if it is not there.
 func (p *Pool) Explain(id ID) (x Explanation, ok bool) {
-	j := p.jobs.Get(id)
+	j := p.jobs[id]
 	if j == nil {
 		return x, false
 	}
@@ -195,9 +195,9 @@ func (p *Pool) checkQueues() error {
 			high += c.queued + c.flying
 		}
 	}
-	if queued != p.queued || queued+flying != p.jobs.Len() || high != p.highCount {
+	if queued != p.queued || queued+flying != len(p.jobs) || high != p.highCount {
 		return fmt.Errorf("%d queued of %d, %d on engines, %d known, %d of high classes of %d",
-			queued, p.queued, flying, p.jobs.Len(), high, p.highCount)
+			queued, p.queued, flying, len(p.jobs), high, p.highCount)
 	}
 	return nil
 }
@@ -248,7 +248,7 @@ func (p *Pool) checkEngines() error {
 	for _, e := range p.engines {
 		kv, unread, high, reading := 0, 0, 0, 0
 		for i, j := range e.jobs {
-			if j.engine != e || j.number != i || p.jobs.Get(j.ID) != j || j.at >= 0 || j.expiry >= 0 {
+			if j.engine != e || j.number != i || p.jobs[j.ID] != j || j.at >= 0 || j.expiry >= 0 {
 				return fmt.Errorf("request %d is not where engine %d has it", j.ID, e.id)
 			}
 			kv += j.held
@@ -268,15 +268,15 @@ func (p *Pool) checkEngines() error {
 				e.id, e.kv, kv, e.unread, unread, e.high, high, len(e.reading), reading)
 		}
 	}
-	if flying+p.queued != p.jobs.Len() {
-		return fmt.Errorf("%d on engines, %d queued, %d known", flying, p.queued, p.jobs.Len())
+	if flying+p.queued != len(p.jobs) {
+		return fmt.Errorf("%d on engines, %d queued, %d known", flying, p.queued, len(p.jobs))
 	}
 	return nil
 }
 
 func (p *Pool) checkExpiry() error {
 	for _, j := range p.expiry.items {
-		if j.engine != nil || p.jobs.Get(j.ID) != j {
+		if j.engine != nil || p.jobs[j.ID] != j {
 			return fmt.Errorf("request %d expires but does not wait", j.ID)
 		}
 	}

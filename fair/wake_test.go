@@ -70,3 +70,34 @@ func refused(p *fair.Pool, out []fair.Action) []fair.Action {
 	out, _ = p.Submit(2*time.Second, fair.Request{ID: 9, Tenant: "d", Class: outcrop.ClassDefault, Prompt: 1001}, out)
 	return out
 }
+
+// A wait that ends within a microsecond of a message is over when it ends.
+func TestAWaitEndsOnTime(t *testing.T) {
+	p := pool(t, fair.Default(), small)
+	for i := range fair.ID(3) { // more than the engine takes
+		submit(t, p, 0, fair.Request{ID: i, Class: outcrop.ClassDefault, Prompt: 100, MaxWait: time.Second})
+	}
+	p.Tick(time.Second-300*time.Nanosecond, nil)
+	if at, ok := p.NextAt(); !ok || at != time.Second {
+		t.Errorf("the next look is at %v, %v", at, ok)
+	}
+}
+
+// The caller who is gone is told nothing, even if his wait was over.
+func TestNothingFollowsAnAbort(t *testing.T) {
+	p := pool(t, fair.Default(), small)
+	for i := range fair.ID(3) {
+		submit(t, p, 0, fair.Request{ID: i, Class: outcrop.ClassDefault, Prompt: 100, MaxWait: time.Second})
+	}
+	if x, _ := p.Explain(2); x.Started {
+		t.Fatal("the last request does not wait")
+	}
+	for _, a := range p.Abort(2*time.Second, 2, nil) {
+		if a.ID == 2 {
+			t.Errorf("%+v", a)
+		}
+	}
+	if c := p.State().Classes[outcrop.ClassDefault].Counts; c.Aborted != 1 || c.Refused != 1 { // the other one that waited
+		t.Errorf("%+v", c)
+	}
+}

@@ -131,7 +131,6 @@ func (w *world) reserve(r *request, unit string) *ledger.Refusal {
 	}}
 	if unit != "" {
 		w.watch.full = w.fullest(unit)
-		w.forgetSpan(unit, false)
 	}
 	open := b.ledger.InFlight()
 	o := w.apply(e)

@@ -65,6 +65,9 @@ var reservedBurndown = ledger.Burndown{Input: ledger.Once, Output: ledger.Once, 
 func (w *world) apply(e ledger.Event) ledger.Outcome {
 	b := &w.books
 	e.Now = w.clock()
+	for unit := range w.watch.spans {
+		w.forgetSpan(unit, false)
+	}
 	if e.Kind != ledger.RemoveUnit { // which takes no time
 		b.pass(e.Now)
 	}
@@ -117,9 +120,6 @@ func (w *world) termsOf(s ledger.Scope) terms {
 
 // settle ends a reservation and checks what it came to.
 func (w *world) settle(r *request, e ledger.Event, u outcrop.Usage) {
-	for unit := range w.watch.spans {
-		w.forgetSpan(unit, false)
-	}
 	o := w.apply(e)
 	w.note("settle", int64(r.id), int64(u.Output), boolean(o.Known))
 	if !o.Known {

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/outcrop/outcrop"
 	"github.com/outcrop/outcrop/fair"
@@ -219,19 +218,15 @@ func (w *world) checkTakenBack(r *request) {
 	}
 }
 
-// nearest is how soon after a message the scheduler asks for the next one at the
-// least: a wait that ends sooner is over then.
-const nearest = time.Microsecond
-
 // checkWait asserts I15 for a request that leaves the queue: it was there for
 // no longer than its bound, and not after its deadline, time on engines not
 // counted; plus that by which the scheduler was told the time too late.
 func (w *world) checkWait(r *request) {
 	v := &w.watch
-	if r.bound > 0 && r.queued > r.bound+v.late+nearest {
+	if r.bound > 0 && r.queued > r.bound+v.late {
 		w.fail("I15", fmt.Errorf("request %d waited %v, at most %v (told %v late)", r.id, r.queued, r.bound, v.late))
 	}
-	if d := r.ask.Deadline; d > 0 && v.time > max(d, r.came)+r.engines+v.late+nearest {
+	if d := r.ask.Deadline; d > 0 && v.time > max(d, r.came)+r.engines+v.late {
 		w.fail("I15", fmt.Errorf("request %d left the queue at %v, its deadline was %v", r.id, v.time, d))
 	}
 }

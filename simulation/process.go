@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/outcrop/outcrop"
@@ -347,10 +346,7 @@ func (w *world) abort(r *request) {
 	w.tell()
 	w.watch.ended(w, r)
 	w.leave(r)
-	out := p.pool.Abort(w.poolNow(), fair.ID(r.id), p.out[:0])
-	w.do(slices.DeleteFunc(out, func(a fair.Action) bool { // its wait may have been over: nobody hears of it
-		return a.Kind == fair.Refuse && a.ID == fair.ID(r.id)
-	}))
+	w.do(p.pool.Abort(w.poolNow(), fair.ID(r.id), p.out[:0]))
 }
 
 // engineUp tells the scheduler that an engine stands.

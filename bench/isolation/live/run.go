@@ -16,18 +16,16 @@ import (
 // A Policy is how the gateway is configured.
 type Policy struct {
 	Name   string
-	policy string  // scheduler.policy
-	lowCap float64 // percent
-	clear  int
+	policy string // scheduler.policy
 }
 
 // Policies are those that are compared. Without a gate the gateway hands each
 // request to the engine with the fewest at once.
 func Policies() []Policy {
 	return []Policy{
-		{"fifo", "none", 55, 1},
-		{"static cap", "static", 55, 1},
-		{"outcrop", "fair", 55, 1},
+		{"fifo", "none"},
+		{"static cap", "static"},
+		{"outcrop", "fair"},
 	}
 }
 

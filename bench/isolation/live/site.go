@@ -104,8 +104,8 @@ func configuration(r Run, speed float64, engines []string) string {
 		"provisioned: {headroom: 0%, survive: 0}\n")
 	scaled := func(d time.Duration) time.Duration { return max(time.Millisecond, time.Duration(float64(d)/speed)) }
 	c := r.Setup.Config
-	fmt.Fprintf(&b, "scheduler:\n  policy: %s\n  static_cap: %d\n  low_cap: %g%%\n  clear: %d\n  guard: %s\n  queue_timeout: {default: %s, flex: %s}\n",
-		r.Policy.policy, r.Setup.StaticCap, r.Policy.lowCap, r.Policy.clear, scaled(c.GuardFor), scaled(c.Bound[outcrop.ClassDefault]), scaled(c.Bound[outcrop.ClassFlex]))
+	fmt.Fprintf(&b, "scheduler:\n  policy: %s\n  static_cap: %d\n  low_cap: %.4g%%\n  clear: %d\n  guard: %s\n  queue_timeout: {default: %s, flex: %s}\n",
+		r.Policy.policy, r.Setup.StaticCap, c.LowCap*100, c.Clear, scaled(c.GuardFor), scaled(c.Bound[outcrop.ClassDefault]), scaled(c.Bound[outcrop.ClassFlex]))
 	in, out := isolation.Means(r.Setup.Lengths)
 	perMinute := headroom * 60 * speed * r.Setup.Provisioned * float64(r.Setup.Engines) / float64(r.Setup.Units)
 	fmt.Fprintf(&b, "models:\n  - id: %s\n    unit: {input_tokens_per_minute: %.0f, output_tokens_per_minute: %.0f}\n    engines:\n",
