@@ -126,11 +126,10 @@ func batchDelays(t *testing.T, faults simulation.Faults, slower time.Duration) {
 	}
 }
 
-// calm is a world without faults and without the classes for whose sake the
-// low classes share a cap, and without a floor for batch; all its requests on
-// demand are admitted, and engines
-// have places and memory for them beyond the part that batch may fill. Epsilon is
-// 0 if there are no batch rows.
+// calm is a world without faults, without the classes for whose sake the low
+// classes share a cap, and without a floor for batch; all its requests on demand
+// are admitted, and engines have places and memory for them beyond the part that
+// batch may fill. Epsilon is 0 if there are no batch rows.
 func calm(seed uint64) (o simulation.Options, epsilon time.Duration) {
 	o = simulation.Draw(seed)
 	o.Faults, o.Ledger.Rules = 0, nil
